@@ -1,0 +1,152 @@
+"""The contract of a connector: what is declared, and its verbs (check, fields, options, books, find, post, attach)."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import Enum
+from types import TracebackType
+from typing import ClassVar, Self
+
+from connectors.models import Connection
+from connectors.records import (
+    BookRecord,
+    Company,
+    Entry,
+    Field,
+    Finding,
+    Found,
+    Kind,
+    Option,
+    Outcome,
+    Receipt,
+    Sent,
+)
+
+
+class Receipts(Enum):
+    AFTER = "after"  # each receipt is its own call, once the entry stands
+    WITH = "with"  # the first ones travel in the entry
+
+
+class Resync(Enum):
+    NOTE = "note"  # an admin may send again once the old record is proven dead
+    SUPPORT = "support"  # an admin asks, staff allow
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A claim is sent within 30 s or not at all, by the monotonic and by the wall clock (rule L4)."""
+
+    monotonic: float
+    wall: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Self:
+        return cls(time.monotonic() + seconds, time.time() + seconds)
+
+    @property
+    def passed(self) -> bool:
+        return time.monotonic() > self.monotonic or time.time() > self.wall
+
+
+class Connector(ABC):
+    """One outside system opened for one connection. Constructors call nobody; use it in a `with`.
+
+    Verbs raise `RetryLater`, `NotAuthorized`, `SettingsNeeded`; a write without an answer is the outcome `Unknown`.
+    A connector sees coded entries and never PEX tags.
+    """
+
+    key: ClassVar[str]
+    label: ClassVar[str]  # "Xero"
+    app_name: ClassVar[str]  # "PEX Connector for Xero"
+    tagline: ClassVar[str]  # one line on the tile
+    more: ClassVar[Sequence[str]] = ()  # what MORE INFO says, a paragraph each
+    tint: ClassVar[str] = "info"  # the monogram tile's tint, a CSS token
+    kinds: ClassVar[Sequence[Kind]]
+    note: ClassVar[str]  # "Synced with Xero"
+    foreign_marks: ClassVar[Sequence[str]] = ()  # notes of the original connector, without a key
+    batch_size: ClassVar[int]
+    receipts: ClassVar[Receipts] = Receipts.AFTER
+    resync: ClassVar[Resync] = Resync.NOTE
+    resend: ClassVar[bool] = True  # False: a row in doubt is never sent again by itself
+    settle_after: ClassVar[timedelta]
+    where: ClassVar[str]  # what "posted" is called there: "in Xero"
+    stages: ClassVar[str] = "Fields"  # the head of the history's column for tag options
+    parallel: ClassVar[int] = 4  # receipts under way at once
+    beta: ClassVar[bool] = False
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:  # noqa: B027  # a connector without sockets has nothing to do
+        """Give the sockets back."""
+
+    @classmethod
+    @abstractmethod
+    def configured(cls) -> bool:
+        """Whether the operator gave what this system needs; if not it is hidden."""
+
+    @abstractmethod
+    def companies(self) -> Sequence[Company]:
+        """The companies this sign-in opens."""
+
+    @abstractmethod
+    def check(self) -> Sequence[Finding]:
+        """Preflight: one finding per prerequisite."""
+
+    @abstractmethod
+    def fields(self) -> Sequence[Field]:
+        """What can be coded, asked of the company."""
+
+    @abstractmethod
+    def options(self, field: str) -> Sequence[Option]:
+        """The books' values of one field: "account", "pex_account", "party", or a key that `fields()` gave."""
+
+    @abstractmethod
+    def disconnect(self) -> None:
+        """End the access outside as far as no other connection needs it, and destroy the secret."""
+
+    @abstractmethod
+    def closed_until(self) -> date | None:
+        """The lock date of the books: postings dated on or before it wait. None when nothing is locked."""
+
+    @abstractmethod
+    def books(self, first: date, last: date) -> Sequence[BookRecord]:
+        """Everything on the PEX account between two days, both included; dead records too."""
+
+    @abstractmethod
+    def find(self, sent: Sequence[Sent]) -> Mapping[str, Found]:
+        """Look for records by key over every account, state and date; answers by the key of each `Sent`."""
+
+    def prepare(self, entries: Sequence[Entry]) -> None:  # noqa: B027  # most connectors need none
+        """Make ready for many entries at once, before any is claimed (missing contacts). `post` manages without."""
+
+    @abstractmethod
+    def post(self, entries: Sequence[Entry], deadline: Deadline) -> Mapping[str, Outcome]:
+        """One outcome per entry key; every key of `entries` is answered.
+
+        Raises only while nothing of this call was sent: then nothing of it is in the books.
+        """
+
+    @abstractmethod
+    def attach(self, record_id: str, receipts: Sequence[Receipt]) -> Mapping[str, Outcome]:
+        """One outcome per attachment id. May be called from several threads at once."""
+
+    @abstractmethod
+    def url_of(self, business_id: int, key: str, account_id: int | None) -> str:
+        """The address an entry carries: opens the card in PEX, holds PEX's business id and the key. Nothing of ours."""
+
+    def clock(self) -> datetime:
+        from pexsync import clock
+
+        return clock.now()

@@ -1,0 +1,291 @@
+"""What connectors and the engine hand each other: plain facts, frozen.
+
+Sign, everywhere: an amount > 0 credits the PEX account (purchase, fee, transfer out, reversal of a rebate or bill
+payment), < 0 debits it (refund, fee reversal, transfer in, bill payment, rebate). Money is `Decimal`; instants are
+aware UTC; posting dates are US/Eastern dates.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+
+Day = date  # some records have a field called `date`, which hides the type from the fields after it
+
+
+class Kind(StrEnum):
+    PURCHASE = "purchase"
+    FEE = "fee"
+    TRANSFER = "transfer"
+    BILL_PAYMENT = "bill_payment"
+    REBATE = "rebate"
+
+    @property
+    def label(self) -> str:
+        return self.value.replace("_", " ")
+
+
+class Source(StrEnum):
+    """Which of PEX's id spaces a transaction's id belongs to; the two may collide."""
+
+    TRANSACTION = "transaction"
+    STATEMENT_PAYMENT = "statement_payment"
+
+
+# --- from PEX ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TagValue:
+    """One tag filled in on a transaction. `value` is a dropdown option's key, or the text, number or yes/no as text."""
+
+    tag_id: str
+    value: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """One tagged share of a transaction, signed like it."""
+
+    amount: Decimal
+    tags: tuple[TagValue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    id: int
+    text: str
+    system_generated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One row of PEX, signed our way. `kind` is None for a row of a kind we do not know (then see `category`)."""
+
+    pex_id: int
+    source: Source
+    kind: Kind | None
+    amount: Decimal
+    happened_at: datetime
+    settled_at: datetime | None = None
+    pending: bool = False
+    declined: bool = False
+    category: str = ""
+    account_id: int | None = None  # the card account, None on the business list
+    cardholder: str = ""
+    description: str = ""
+    merchant: str = ""
+    merchant_clean: str = ""  # PEX's normalised name, "" where it gives none
+    mcc: str = ""
+    approval: str = ""  # Approved, Rejected, NotReviewed, Ignored, NoReceipt or whatever PEX says next
+    dispute: bool = False
+    bill_pay: bool = False  # a card charge that paid a bill through bill pay
+    authorization_id: int | None = None
+    network_id: int | None = None
+    foreign_amount: Decimal | None = None
+    foreign_currency: str = ""  # ISO 4217 letters where known, else PEX's text
+    allocations: tuple[Allocation, ...] = ()
+    notes: tuple[Note, ...] = ()
+    problem: str = ""  # why this row cannot be read as money, a sentence; such a row is shown and never posted
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTag:
+    """A PEX tag as coding needs it: is it usable, and how are its options shown."""
+
+    name: str
+    type: str
+    required: bool = False
+    usable: bool = True
+    shown_as: Mapping[str, str] = field(default_factory=dict)  # option value -> display name
+
+
+@dataclass(frozen=True, slots=True)
+class PexAttachment:
+    """A receipt PEX knows. `ready` is False while PEX still loads or scans it; `trouble` says why it never will be."""
+
+    id: str
+    ready: bool
+    kind: str = ""  # Image or Pdf
+    size: int = 0
+    trouble: str = ""
+
+
+# --- to the books -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One thing the books ask of a line. `key` is stable ("account", "tracking:<id>"); `tag_types` may feed it."""
+
+    key: str
+    label: str
+    required: bool = False
+    static: bool = True
+    tag_types: tuple[str, ...] = ("Dropdown",)
+    kinds: tuple[Kind, ...] = (Kind.PURCHASE,)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One value of a field in the books. `group` helps people find it (the class of an account)."""
+
+    id: str
+    name: str
+    code: str = ""
+    active: bool = True
+    group: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.code} {self.name}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Whom the entry is booked against: by id, or by name to be found or created once."""
+
+    id: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One coded share. amount > 0 debits `account`. `dimensions` maps field keys to option ids."""
+
+    amount: Decimal
+    account: str
+    description: str
+    dimensions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A transaction coded for the books, ready to post."""
+
+    key: str  # syncjobs.ledger.key: from PEX facts alone
+    kind: Kind
+    amount: Decimal
+    date: date
+    account: str  # the PEX account in the books
+    party: Party
+    lines: tuple[Line, ...]
+    memo: str = ""
+    url: str = ""  # where a reader of the books finds the transaction; holds business id and key
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the ledger remembers of one row for a look: never today's settings, always what went out."""
+
+    key: str  # of the present generation
+    amount: Decimal
+    record_id: str = ""  # "" while unknown
+    date: Day | None = None
+    account: str = ""
+    url: str = ""
+    in_doubt: bool = False  # was sent at least once without a known outcome
+    earlier: tuple[str, ...] = ()  # keys of earlier generations
+
+
+class Fate(StrEnum):
+    LIVE = "live"  # one record, equal to what was sent
+    DEAD = "dead"  # only void, deleted or rejected records
+    DOUBLED = "doubled"
+    DOUBTFUL = "doubtful"  # a record with the key, but not equal
+    ABSENT = "absent"
+    UNSEEN = "unseen"  # the look did not cover this key
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    fate: Fate
+    record_id: str = ""
+    link: str = ""
+    says: str = ""  # what differs, a sentence; "" when nothing does
+
+
+@dataclass(frozen=True, slots=True)
+class BookRecord:
+    """One record on the PEX account in the books, as `books(window)` lists it."""
+
+    id: str
+    date: date
+    amount: Decimal
+    reference: str = ""
+    party: str = ""
+    state: str = ""
+    live: bool = True
+    link: str = ""
+
+
+# --- outcomes ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    record_id: str
+    link: str = ""
+    says: str = ""  # a warning of the books worth showing
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Surely not in the books, and the sentence says what to do."""
+
+    says: str
+    cause: str = "refused"  # short stable word for grouping
+    field: str = ""  # the settings field that mends it, where one does
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Surely not in the books; may be tried again after so many seconds."""
+
+    after: float = 0.0
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows. Only a look settles it."""
+
+    says: str = ""
+
+
+Outcome = Posted | Refused | NotSent | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One receipt on its way: bytes on disk, a safe name, deterministic so that a repeat overwrites."""
+
+    attachment_id: str
+    name: str
+    path: Path
+    content_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of a preflight. state: ok, missing, unknown."""
+
+    name: str
+    state: str
+    says: str = ""
+    fix: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """A company that could be written to, as a connection's sign-in offers it."""
+
+    id: str
+    name: str
+    facts: Mapping[str, str] = field(default_factory=dict)  # currency, country, short_code ...

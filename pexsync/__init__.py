@@ -1,0 +1,1 @@
+"""The project: settings, addresses, who people are, and the pages around the connectors."""

@@ -1,0 +1,1 @@
+"""Who: businesses, people, what they may do, and the wall between tenants."""
