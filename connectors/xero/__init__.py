@@ -1,0 +1,1 @@
+"""Xero: spend and receive money on the bank account that stands for PEX."""
