@@ -1,0 +1,1 @@
+"""The other companies, simulated: real wire formats over real HTTP. Imports nothing of the product."""
