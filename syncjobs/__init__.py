@@ -1,0 +1,1 @@
+"""The mirror of PEX, coding, window, ledger, engine, schedule, history."""

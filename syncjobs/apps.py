@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class SyncJobsConfig(AppConfig):
+    name = "syncjobs"
+    default_auto_field = "django.db.models.BigAutoField"

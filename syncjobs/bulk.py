@@ -1,0 +1,61 @@
+"""One statement for many rows, each with values of its own: what Django's `bulk_update` cannot guard or report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import connection, models
+
+ROWS = 500  # per statement
+
+Row = tuple[int, Mapping[str, Any], Mapping[str, Any]]  # id, what it must still be, what it becomes
+
+
+def update_each(model: type[models.Model], rows: Sequence[Row]) -> set[int]:
+    """Compare-and-set each row; return the ids that changed.
+
+    All rows name the same columns. A null compares equal to a null.
+    """
+    changed: set[int] = set()
+    for start in range(0, len(rows), ROWS):
+        changed |= _update(model, rows[start : start + ROWS])
+    return changed
+
+
+def _update(model: type[models.Model], rows: Sequence[Row]) -> set[int]:
+    was, becomes = list(rows[0][1]), list(rows[0][2])
+    fields: list[Any] = [model._meta.pk, *(model._meta.get_field(name) for name in was + becomes)]
+    values = [[pk, *(expected[name] for name in was), *(new[name] for name in becomes)] for pk, expected, new in rows]
+    columns = ["id", *(f"was_{i}" for i in range(len(was))), *(f"new_{i}" for i in range(len(becomes)))]
+    table = connection.ops.quote_name(model._meta.db_table)
+    names = [connection.ops.quote_name(field.column) for field in fields]
+    guard = " and ".join(
+        [f"{table}.{names[0]} = v.id", *(f"{table}.{names[1 + i]} {_same()} v.was_{i}" for i in range(len(was)))]
+    )
+    setting = ", ".join(f"{names[1 + len(was) + i]} = v.new_{i}" for i in range(len(becomes)))
+    row = "(" + ", ".join(_slot(field) for field in fields) + ")"
+    sql = (
+        f"with v({', '.join(columns)}) as (values {', '.join([row] * len(values))}) "  # noqa: S608  # names of our own model
+        f"update {table} set {setting} from v where {guard} returning {table}.{names[0]}"
+    )
+    parameters = [
+        field.get_db_prep_save(value, connection)
+        for row_values in values
+        for field, value in zip(fields, row_values, strict=True)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return {pk for (pk,) in cursor.fetchall()}
+
+
+def _same() -> str:
+    """The comparison to which null is a value like any other."""
+    return "is not distinct from" if connection.vendor == "postgresql" else "is"
+
+
+def _slot(field: Any) -> str:
+    """PostgreSQL has to be told the type of a value in a list; text without its length, which would cut it silently."""
+    if connection.vendor != "postgresql":
+        return "%s"
+    if isinstance(field, models.CharField):
+        return "%s::text"
+    return f"%s::{field.rel_db_type(connection) if field.is_relation else field.db_type(connection)}"

@@ -1,0 +1,211 @@
+"""Checking: every row of the mirror that is or comes into the ledger is judged, and people see why one does not go."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+from connectors.errors import SettingsNeeded
+from connectors.models import Connection
+from connectors.records import Kind, Transaction
+from pexsync.accounts.tenancy import reading, scope
+from syncjobs import coding, facts, judge, keys, ledger, mirror, runs
+from syncjobs.desk import Desk
+from syncjobs.judge import Due, Judgement, Rules, Wait
+from syncjobs.models import Export, PexTransaction, RunResult, SyncRun
+from syncjobs.transitions import State, Who
+from syncjobs.window import Window
+
+CHUNK = 500
+
+Pair = tuple[Export, Transaction]
+
+
+class Verdicts:
+    """What the judge said in this run so far: the counts, and the rows a person must mend."""
+
+    def __init__(self) -> None:
+        self.judged = self.waiting = self.due = self.needs_you = 0
+        self.settings_problem = ""
+        self._settings = 0
+        self._new: list[tuple[Export, Wait]] = []
+
+    def add(self, export: Export, verdict: Judgement) -> None:
+        self.judged += 1
+        match verdict:
+            case Due():
+                self.due += 1
+            case Wait(needs_you=True):
+                self.due += 1
+                self.needs_you += 1
+                self._new.append((export, verdict))
+                if verdict.word == "settings":
+                    self._settings += 1
+                    self.settings_problem = verdict.says
+            case Wait():
+                self.waiting += 1
+
+    @property
+    def stopped_by(self) -> str:
+        """The sentence about the settings, when no row gets past it; else ""."""
+        return self.settings_problem if self._settings and self._settings == self.due else ""
+
+    def take_new(self) -> list[tuple[Export, Wait]]:
+        new, self._new = self._new, []
+        return new
+
+
+def check(desk: Desk, run: SyncRun) -> bool:
+    """Judge all. False: a person must look at the preview and confirm it first; nothing entered the ledger."""
+    desk.progress(phase=SyncRun.Phase.CHECKING)
+    rules = _rules(desk)
+    if any(kind.value not in desk.connection.preview_confirmed for kind in desk.settings.kinds):
+        lines = preview(desk, run, rules)
+        if lines:
+            desk.progress(preview=lines, attempts=0)
+            runs.pause(run, "Look at what would be posted and confirm it. Nothing was posted yet.", None)
+            return False
+    verdicts = Verdicts()
+    for new, known in rows_to_judge(desk, run, rules):
+        desk.step()
+        _admit(desk, rules, new, verdicts)
+        _rejudge(desk, rules, known, verdicts)
+        save_results(desk, run, verdicts.take_new())
+        desk.progress(rows_judged=verdicts.judged, rows_waiting=verdicts.waiting, rows_due=verdicts.due)
+    desk.progress(phase=SyncRun.Phase.SENDING, rows_failed=verdicts.needs_you)
+    _note_settings(desk, verdicts.stopped_by)
+    return True
+
+
+def verdict_on(
+    desk: Desk, rules: Rules, record: Transaction, generation: int = 1, overruled: bool = False
+) -> Judgement:
+    key = keys.key(record.source, record.pex_id, generation)
+    url = desk.url_of(key, record.account_id)
+    verdict = judge.judge(record, rules, generation=generation, overruled=overruled, url=url)
+    if isinstance(verdict, Due):
+        desk.new_parties.setdefault(verdict.entry.party, verdict.entry)
+    return verdict
+
+
+def preview(desk: Desk, run: SyncRun, rules: Rules) -> list[dict[str, Any]]:
+    """Count and sum per month and kind of what would enter the ledger and go out. Money is text."""
+    sums: dict[tuple[str, Kind], tuple[int, Decimal]] = {}
+    for new, _ in rows_to_judge(desk, run, rules):
+        for record in new:
+            verdict = verdict_on(desk, rules, record)
+            if record.kind and (isinstance(verdict, Due) or (isinstance(verdict, Wait) and verdict.needs_you)):
+                name = (f"{coding.settled_on(record):%Y-%m}", record.kind)
+                count, total = sums.get(name, (0, Decimal()))
+                sums[name] = (count + 1, total + record.amount)
+    return [
+        {"month": month, "kind": kind.value, "count": count, "sum": str(total)}
+        for (month, kind), (count, total) in sorted(sums.items())
+    ]
+
+
+def rows_to_judge(desk: Desk, run: SyncRun, rules: Rules) -> Iterator[tuple[list[Transaction], list[Pair]]]:
+    """Yield chunks of the mirror: what the ledger does not know and lets in, and what it holds as due."""
+    days = Window(run.window_start, run.window_end)
+    first = min(days.first, facts.oldest_due(desk) or days.first)
+    last = 0
+    while True:
+        with reading(desk.business.pk):
+            rows = list(
+                PexTransaction.objects.filter(
+                    business_id=desk.business.pk, settled_on__gte=first, pk__gt=last
+                ).order_by("pk")[:CHUNK]
+            )
+            exports = {
+                (export.source, export.pex_id): export
+                for export in desk.exports().filter(pex_id__in=[row.pex_id for row in rows])
+            }
+        if not rows:
+            return
+        last = rows[-1].pk
+        new: list[Transaction] = []
+        known: list[Pair] = []
+        for row in rows:
+            export = exports.get((row.source, row.pex_id))
+            if export is not None:
+                if export.state == State.DUE:
+                    known.append((export, mirror.record_of(row)))
+            elif row.kind:
+                record = mirror.record_of(row)
+                if judge.admitted(record, rules, days):
+                    new.append(record)
+        yield new, known
+
+
+def _admit(desk: Desk, rules: Rules, records: Sequence[Transaction], verdicts: Verdicts) -> None:
+    """Insert each row with its verdict in it, so that a row costs one version; held and closed ones move on."""
+    judged = {(record.source.value, record.pex_id): (record, verdict_on(desk, rules, record)) for record in records}
+    admitted = ledger.admit(
+        desk.actor(Who.JUDGE), [_new_row(desk, record, verdict) for record, verdict in judged.values()]
+    )
+    moving = []
+    for row in admitted:
+        record, verdict = judged[row.source, row.pex_id]
+        verdicts.add(row, verdict)
+        moving.append((row, verdict, record.amount))
+    ledger.judged(desk.actor(Who.JUDGE), moving)
+
+
+def _new_row(desk: Desk, record: Transaction, verdict: Judgement) -> Export:
+    row = Export(
+        business_id=desk.business.pk,
+        system=desk.connection.system,
+        source=record.source.value,
+        pex_id=record.pex_id,
+        kind=str(record.kind),
+        settled_on=coding.settled_on(record),
+        amount=record.amount,
+        card_account=record.account_id,
+    )
+    match verdict:
+        case Due(entry=entry):
+            row.fingerprint, row.posting_date = coding.fingerprint(entry), entry.date
+        case Wait(word=word, cause=cause, says=says):
+            row.waiting, row.cause, row.says = word, cause[:30], says[:500]
+    return row
+
+
+def _rejudge(desk: Desk, rules: Rules, pairs: Sequence[Pair], verdicts: Verdicts) -> None:
+    moving = []
+    for export, record in pairs:
+        verdict = verdict_on(desk, rules, record, export.generation, export.overruled)
+        verdicts.add(export, verdict)
+        moving.append((export, verdict, record.amount))
+    ledger.judged(desk.actor(Who.JUDGE), moving)
+
+
+def save_results(desk: Desk, run: SyncRun, failures: Sequence[tuple[Export, Wait]]) -> None:
+    """Keep what did not go in this run and why; successes are read from the ledger."""
+    rows = [
+        RunResult(
+            business_id=desk.business.pk,
+            run=run,
+            export=export,
+            cause=(wait.cause or wait.word)[:30],
+            says=wait.says[:500],
+            field=wait.field[:60],
+        )
+        for export, wait in failures
+    ]
+    if rows:
+        with scope(desk.business.pk):
+            RunResult.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _note_settings(desk: Desk, problem: str) -> None:
+    """Settings that no longer fit stop the run only when every row is affected."""
+    if problem != desk.connection.settings_problem:
+        with scope(desk.business.pk):
+            Connection.objects.filter(pk=desk.connection.pk).update(settings_problem=problem[:300])
+    if problem:
+        raise SettingsNeeded(problem)
+
+
+def _rules(desk: Desk) -> Rules:
+    if desk.rules is None:
+        raise AssertionError("judged before the facts were gathered")
+    return desk.rules

@@ -1,0 +1,199 @@
+"""Coding: giving a transaction's shares their account and dimensions, so that it can be posted. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from hashlib import blake2b
+from zoneinfo import ZoneInfo
+
+from connectors.errors import RecordRejected, SettingsNeeded
+from connectors.records import Allocation, Entry, Field, Kind, KnownTag, Line, Option, Party, TagValue, Transaction
+from connectors.settings import ONE_PARTY, PURCHASE_DAY, STATIC, FieldSource, Settings
+
+EASTERN = ZoneInfo("America/New_York")
+ACCOUNT = "account"  # the one field every system asks for
+
+
+class Choices:
+    """The books' values of one field, found by id, by code, or by a name only one of them has."""
+
+    def __init__(self, options: Iterable[Option]) -> None:
+        self.by_id: dict[str, Option] = {}
+        self.by_code: dict[str, Option] = {}
+        self._by_name: dict[str, list[Option]] = {}
+        for option in options:
+            self.by_id[option.id.casefold()] = option
+            if option.code:
+                self.by_code.setdefault(option.code.casefold(), option)
+            self._by_name.setdefault(option.name.strip().casefold(), []).append(option)
+
+    def get(self, option_id: str) -> Option | None:
+        return self.by_id.get(option_id.casefold())
+
+    def match(self, value: str, shown_as: str = "") -> Option | None:
+        """Return the option a tag value means: the value as id or code first, then as the only one of its name."""
+        for text in (value, shown_as):
+            wanted = text.strip().casefold()
+            if not wanted:
+                continue
+            found = self.by_id.get(wanted) or self.by_code.get(wanted) or self._only(wanted)
+            if found:
+                return found
+        return None
+
+    def _only(self, name: str) -> Option | None:
+        """Of several with one name an active one counts alone."""
+        found = self._by_name.get(name, [])
+        active = [option for option in found if option.active]
+        return active[0] if len(active) == 1 else found[0] if len(found) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What coding must know of the books and of PEX's tags for one run."""
+
+    label: str  # the system's name for people
+    fields: Sequence[Field]
+    choices: Mapping[str, Choices]  # by field key
+    tags: Mapping[str, KnownTag]
+    tags_enabled: bool = True
+
+
+def code(transaction: Transaction, settings: Settings, book: Book, key: str, url: str) -> Entry:
+    """Return the entry of a transaction.
+
+    Raises `RecordRejected` (this row must be mended) or `SettingsNeeded` (the settings must).
+    """
+    if transaction.problem:
+        raise RecordRejected(transaction.problem, cause="split")
+    _check_pex_account(settings, book)
+    shares = transaction.allocations or (Allocation(transaction.amount),)
+    return Entry(
+        key=key,
+        kind=transaction.kind or Kind.PURCHASE,
+        amount=transaction.amount,
+        date=posting_date(transaction, settings),
+        account=settings.pex_account,
+        party=_party(transaction, settings, book),
+        lines=tuple(_line(transaction, share, settings, book) for share in shares),
+        memo=_memo(transaction),
+        url=url,
+    )
+
+
+def _check_pex_account(settings: Settings, book: Book) -> None:
+    account = book.choices["pex_account"].get(settings.pex_account)
+    if account is None or not account.active:
+        state = f"{account.label} is archived" if account else "The PEX account is not chosen or no longer exists"
+        raise SettingsNeeded(f"{state} in {book.label}. Choose it in Setup.", field="pex_account")
+
+
+def posting_date(transaction: Transaction, settings: Settings) -> date:
+    """The US/Eastern day: of settlement, or of the purchase where the connection chose so."""
+    if settings.posting_date == PURCHASE_DAY:
+        return transaction.happened_at.astimezone(EASTERN).date()
+    return settled_on(transaction)
+
+
+def settled_on(transaction: Transaction) -> date:
+    """The US/Eastern day of settlement; of the transaction where PEX gives none."""
+    return (transaction.settled_at or transaction.happened_at).astimezone(EASTERN).date()
+
+
+def fingerprint(entry: Entry) -> str:
+    """Tells two codings of one transaction apart."""
+    return blake2b(repr(entry).encode(), digest_size=16).hexdigest()
+
+
+def _line(transaction: Transaction, share: Allocation, settings: Settings, book: Book) -> Line:
+    account = ""
+    dimensions = []
+    for wanted in book.fields:
+        option = _value(wanted, share, settings.fields.get(wanted.key, FieldSource()), book)
+        if wanted.key == ACCOUNT:
+            account = option
+        elif option:
+            dimensions.append((wanted.key, option))
+    return Line(share.amount, account, _memo(transaction), tuple(dimensions))
+
+
+def _value(wanted: Field, share: Allocation, source: FieldSource, book: Book) -> str:
+    """Return the option id for one field of one share, "" where nothing is needed."""
+    if source.source == STATIC:
+        return _chosen(wanted, source.value, book)
+    definition = book.tags.get(source.tag)
+    if book.tags_enabled and (definition is None or not definition.usable):
+        name = definition.name if definition else "chosen for it"
+        raise SettingsNeeded(
+            f"{wanted.label} is read from the PEX tag {name}, which is gone. Choose another tag in Setup.",
+            field=wanted.key,
+        )
+    value = _tagged(share.tags, source.tag) if book.tags_enabled else ""
+    if value:
+        return _matched(wanted, value, definition, book)
+    if source.default:
+        return _chosen(wanted, source.default, book)
+    if not wanted.required and not (definition and definition.required):
+        return ""
+    tag = definition.name if definition else wanted.label
+    raise RecordRejected(
+        f"No {tag} tag. Tag it in PEX, or set a default for {wanted.label} in Setup.",
+        cause=f"untagged:{wanted.key}",
+        field=wanted.key,
+    )
+
+
+def _chosen(wanted: Field, option_id: str, book: Book) -> str:
+    """A value from the settings: when it no longer fits, the settings are to be mended."""
+    if not option_id:
+        if wanted.required:
+            raise SettingsNeeded(f"Choose the {wanted.label.lower()} in Setup.", field=wanted.key)
+        return ""
+    option = book.choices[wanted.key].get(option_id)
+    if option is None or not option.active:
+        name = f"{option.label} is archived" if option else f"The chosen {wanted.label.lower()} no longer exists"
+        raise SettingsNeeded(f"{name} in {book.label}. Choose another in Setup.", field=wanted.key)
+    return option.id
+
+
+def _matched(wanted: Field, value: str, definition: KnownTag | None, book: Book) -> str:
+    """A value a person tagged: when it does not fit, this row is to be mended."""
+    shown_as = definition.shown_as.get(value, "") if definition else ""
+    option = book.choices[wanted.key].match(value, shown_as)
+    name = shown_as or value
+    if option is None:
+        raise RecordRejected(
+            f"{book.label} has no {wanted.label.lower()} “{name}”. Choose another tag value in PEX.",
+            cause=f"unknown:{wanted.key}",
+            field=wanted.key,
+        )
+    if not option.active:
+        raise RecordRejected(
+            f"{option.label} is archived in {book.label}. Restore it there, or choose another tag value in PEX.",
+            cause=f"archived:{wanted.key}",
+            field=wanted.key,
+        )
+    return option.id
+
+
+def _tagged(tags: Sequence[TagValue], tag_id: str) -> str:
+    return next((tag.value.strip() for tag in tags if tag.tag_id == tag_id), "")
+
+
+def _party(transaction: Transaction, settings: Settings, book: Book) -> Party:
+    if settings.party_mode == ONE_PARTY:
+        if not settings.party:
+            raise SettingsNeeded(
+                f"Choose the contact in {book.label} that purchases are booked against.", field="party"
+            )
+        return Party(id=settings.party)
+    clean = transaction.merchant_clean if settings.clean_names else ""
+    return Party(name=" ".join((clean or transaction.merchant or transaction.description or "PEX").split()))
+
+
+def _memo(transaction: Transaction) -> str:
+    """What the purchase was, with the amount abroad where it was paid in another currency."""
+    text = " ".join((transaction.description or transaction.merchant or "PEX card purchase").split())
+    if transaction.foreign_amount and transaction.foreign_currency not in ("", "USD"):
+        text += f" ({transaction.foreign_currency} {abs(transaction.foreign_amount)})"
+    return text

@@ -1,0 +1,395 @@
+"""The moves of the ledger: each is one guarded statement that changes rows, writes their events and the tally together.
+
+Every function here runs in one short transaction of its own and returns the rows that really moved; what did not move
+had been moved by somebody else. Which states a move may start from is read from `transitions`.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from connectors.records import Entry, Posted, Refused
+from pexsync import clock
+from pexsync.accounts.models import User
+from pexsync.accounts.tenancy import scope
+from syncjobs import bulk, coding, transitions
+from syncjobs.judge import Close, Due, Hold, Judgement, Wait, waits_for
+from syncjobs.models import Export, ExportEvent, Lease, SyncRun, Tally
+from syncjobs.transitions import Cause, Event, State, Who
+
+SENDING = timedelta(seconds=30)  # a claim is sent within this or not at all
+SECOND_LOOK = timedelta(hours=24)
+
+NOWHERE: dict[str, Any] = {"target": "", "batch": None, "sent_at": None, "next_look": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who moves the rows: written into every event."""
+
+    business_id: int
+    who: Who
+    run: SyncRun | None = None
+    person: User | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What comes after posting. The note goes out next, so the row says "sent" before the call does."""
+
+    note: bool  # False: PEX carries it already
+    receipts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row's move: what it must still be and what it becomes, by column."""
+
+    export: Export
+    becomes: Mapping[str, Any]
+    says: str = ""
+
+
+def admit(actor: Actor, rows: Sequence[Export]) -> list[Export]:
+    """Move 1. Rows somebody else admitted meanwhile are left as they are. Returns ours, with their ids."""
+    if not rows:
+        return []
+    stamp = clock.now()
+    for row in rows:
+        row.first_seen_at = stamp
+    with scope(actor.business_id):
+        Export.objects.bulk_create(rows, ignore_conflicts=True, batch_size=bulk.ROWS)
+        mine = list(
+            Export.objects.filter(
+                business_id=actor.business_id,
+                system=rows[0].system,
+                source=rows[0].source,
+                pex_id__in=[row.pex_id for row in rows],
+                first_seen_at=stamp,
+            )
+        )
+        _write_events(actor, transitions.move(Event.SEEN), [Change(row, {}, row.says) for row in mine])
+        _count(mine, +1)
+    return mine
+
+
+def judged(actor: Actor, verdicts: Sequence[tuple[Export, Judgement, Decimal]]) -> None:
+    """Moves 2, 4a and 4b for rows that are due; rows whose verdict is the old one are not written again.
+
+    Each verdict comes with the amount PEX shows today: until a row is sent it follows PEX.
+    """
+    groups: dict[Event, list[Change]] = {}
+    for export, verdict, amount in verdicts:
+        event, becomes = _verdict(export, verdict)
+        becomes["amount"] = amount
+        if any(getattr(export, name) != value for name, value in becomes.items()):
+            groups.setdefault(event, []).append(Change(export, becomes, becomes["says"]))
+    for event, changes in groups.items():
+        with scope(actor.business_id):
+            _apply(actor, transitions.move(event), changes)
+
+
+def _verdict(export: Export, verdict: Judgement) -> tuple[Event, dict[str, Any]]:
+    coded = {"fingerprint": export.fingerprint, "posting_date": export.posting_date}
+    match verdict:
+        case Due(entry=entry):
+            coded = {"fingerprint": coding.fingerprint(entry), "posting_date": entry.date}
+            return Event.JUDGED, {"state": State.DUE, "waiting": "", "cause": "", "says": "", **coded}
+        case Wait(word=word, says=says, cause=cause):
+            waits = {"waiting": word, "cause": cause[:30], "says": says[:500]}
+            return Event.JUDGED, {"state": State.DUE, **waits, **coded}
+        case Hold(cause=cause, says=says):
+            return Event.HELD_BY_RULE, {"state": State.HELD, "waiting": "", "cause": cause, "says": says, **coded}
+        case Close(cause=closed, says=says):
+            return Event.CLOSED_BY_RULE, {"state": State.CLOSED, "waiting": "", "cause": closed, "says": says, **coded}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows claimed together. The number is the guard of everything said about them later."""
+
+    number: int
+    sent_at: datetime
+    exports: Mapping[str, Export]  # by key
+
+
+def claim(
+    actor: Actor, target: str, rows: Sequence[tuple[Export, Entry]], settle_after: timedelta, holder: str
+) -> Batch:
+    """Move 5, committed before anything is sent. Rows that are no longer due as judged stay behind.
+
+    `holder` is the lease this slice works under: a slice that lost it claims nothing.
+    """
+    number = secrets.randbits(62)
+    with scope(actor.business_id):
+        at = clock.database_now()
+        if not _holds(target, holder, at):
+            return Batch(number, at, {})
+        look = at + (SENDING + settle_after) * settings.PATIENCE
+        changes = [
+            Change(
+                export,
+                {
+                    "state": State.SENT,
+                    "target": target,
+                    "batch": number,
+                    "run_id": actor.run.pk if actor.run else export.run_id,
+                    "sent_at": at,
+                    "next_look": look,
+                    "fingerprint": coding.fingerprint(entry),
+                    "amount": entry.amount,
+                    "posting_date": entry.date,
+                    "pex_account": entry.account,
+                },
+            )
+            for export, entry in rows
+        ]
+        won = _apply(actor, transitions.move(Event.CLAIMED), changes)
+    return Batch(number, at, {entry.key: export for export, entry in rows if export.pk in won})
+
+
+def accepted(actor: Actor, batch: Batch, posted: Mapping[str, Posted], owed: Owed) -> list[Export]:
+    """Move 6, however late."""
+    changes = [Change(batch.exports[key], _posted(outcome, owed), outcome.says) for key, outcome in posted.items()]
+    return _moved(actor, Event.ACCEPTED, changes)
+
+
+def refused(actor: Actor, batch: Batch, refusals: Mapping[str, Refused]) -> list[Export]:
+    """Move 7: back to due with the sentence; waits until it is judged anew."""
+    changes = [
+        Change(
+            batch.exports[key],
+            {
+                "state": State.DUE,
+                "waiting": "refused",
+                "cause": refusal.cause[:30],
+                "says": refusal.says[:500],
+                **NOWHERE,
+            },
+            refusal.says,
+        )
+        for key, refusal in refusals.items()
+    ]
+    return _moved(actor, Event.REFUSED, changes)
+
+
+def not_sent(actor: Actor, batch: Batch, names: Iterable[str], says: str = "") -> list[Export]:
+    """Move 8: surely not there."""
+    changes = [Change(batch.exports[key], {"state": State.DUE, **NOWHERE}, says) for key in names]
+    return _moved(actor, Event.NOT_SENT, changes)
+
+
+def unanswered(actor: Actor, batch: Batch, names: Iterable[str], says: str = "") -> None:
+    """Move 9: nothing changes but the log; the look was set when the row was claimed."""
+    rows = [Change(batch.exports[key], {}, says) for key in names]
+    if rows:
+        with scope(actor.business_id):
+            _write_events(actor, transitions.move(Event.UNANSWERED), rows)
+
+
+def adopt(actor: Actor, target: str, pairs: Sequence[tuple[Export, Entry, Posted]], owed: Owed) -> list[Export]:
+    """Move 3: the books already hold the row's one equal record."""
+    changes = [
+        Change(
+            export,
+            {
+                **_posted(found, owed),
+                "target": target,
+                "amount": entry.amount,
+                "posting_date": entry.date,
+                "pex_account": entry.account,
+                "fingerprint": coding.fingerprint(entry),
+                "run_id": actor.run.pk if actor.run else export.run_id,
+            },
+            "Found in the books.",
+        )
+        for export, entry, found in pairs
+    ]
+    return _moved(actor, Event.FOUND_EQUAL, changes)
+
+
+def hold_found(actor: Actor, rows: Sequence[tuple[Export, Cause, str, str]]) -> list[Export]:
+    """Move 4: what the look found is not what would be posted. Each row: export, cause, sentence, link."""
+    return _moved(actor, Event.FOUND_DIFFERENT, [_held(*row) for row in rows])
+
+
+def settle_live(actor: Actor, rows: Sequence[tuple[Export, Posted]], owed: Owed) -> list[Export]:
+    """Move 10; looked at once more a day later."""
+    again = clock.database_now() + SECOND_LOOK * settings.PATIENCE
+    changes = [
+        Change(export, {**_posted(found, owed), "next_look": again}, "Found in the books after no answer.")
+        for export, found in rows
+    ]
+    return _moved(actor, Event.SETTLED_LIVE, changes)
+
+
+def settle_absent(actor: Actor, exports: Sequence[Export], resend: bool) -> list[Export]:
+    """Move 11: looked for after patience ran out, and not there."""
+    if resend:
+        becomes = {"state": State.DUE, "waiting": "", "cause": "", "says": "", "doubted": True, **NOWHERE}
+        after = State.DUE
+    else:
+        says = "It was sent, no answer came, and it was not found. Look in the books, then send it or close it."
+        becomes = {"state": State.HELD, "cause": Cause.UNRESOLVED, "says": says, "next_look": None}
+        after = State.HELD
+    changes = [Change(export, becomes, "Not in the books.") for export in exports]
+    return _moved(actor, Event.SETTLED_ABSENT, changes, after)
+
+
+def settle_unsure(actor: Actor, rows: Sequence[tuple[Export, Cause, str, str]]) -> list[Export]:
+    """Move 12: two records, or one that differs."""
+    return _moved(actor, Event.SETTLED_UNSURE, [_held(*row) for row in rows])
+
+
+def give_up(actor: Actor, exports: Sequence[Export], says: str) -> list[Export]:
+    """Move 13: a day without a complete look."""
+    changes = [_held(export, Cause.UNRESOLVED, says, "") for export in exports]
+    return _moved(actor, Event.GIVEN_UP, changes)
+
+
+def changed_there(actor: Actor, rows: Sequence[tuple[Export, Cause, str, str]]) -> list[Export]:
+    """Move 14: a later look at a posted row."""
+    return _moved(actor, Event.CHANGED_THERE, [_held(*row) for row in rows])
+
+
+def still_there(actor: Actor, exports: Sequence[Export]) -> None:
+    """The second look found all as it was: nothing moves."""
+    if exports:
+        with scope(actor.business_id):
+            Export.objects.filter(pk__in=[row.pk for row in exports], state=State.POSTED).update(next_look=None)
+
+
+def look_now(actor: Actor, exports: Sequence[Export]) -> None:
+    """A late answer came for rows that had moved on: it changes nothing but the time of the next look."""
+    with scope(actor.business_id):
+        Export.objects.filter(pk__in=[row.pk for row in exports], state__in=(State.SENT, State.POSTED)).update(
+            next_look=clock.database_now()
+        )
+
+
+def _posted(found: Posted, owed: Owed) -> dict[str, Any]:
+    return {
+        "state": State.POSTED,
+        "waiting": "",
+        "cause": "",
+        "says": found.says[:500],
+        "record_id": found.record_id,
+        "link": found.link,
+        "posted_at": clock.now(),
+        "next_look": None,
+        "note_state": "sent" if owed.note else "seen",
+        "note_at": clock.now() if owed.note else None,
+        "receipts_checked_at": None if owed.receipts else clock.now(),
+    }
+
+
+def _held(export: Export, cause: Cause, says: str, link: str) -> Change:
+    becomes = {"state": State.HELD, "waiting": "", "cause": cause, "says": says[:500], "link": link, "next_look": None}
+    return Change(export, becomes, says)
+
+
+def _moved(actor: Actor, event: Event, changes: Sequence[Change], after: State | None = None) -> list[Export]:
+    if not changes:
+        return []
+    with scope(actor.business_id):
+        won = _apply(actor, transitions.move(event, after), changes)
+    return [change.export for change in changes if change.export.pk in won]
+
+
+def _apply(actor: Actor, move: transitions.Move, changes: Sequence[Change]) -> set[int]:
+    """Change the rows that are still what they were, write their events and the tally. Inside a transaction."""
+    if not changes:
+        return set()
+    rows = []
+    for change in changes:
+        if change.export.state not in move.before:
+            raise AssertionError(f"{move.event} cannot start from {change.export.state}")
+        was = {"state": change.export.state, "waiting": change.export.waiting, "generation": change.export.generation}
+        if move.batch_must_match:
+            was["batch"] = change.export.batch
+        rows.append((change.export.pk, was, change.becomes))
+    won = bulk.update_each(Export, rows)
+    done = [change for change in changes if change.export.pk in won]
+    _count([change.export for change in done], -1)
+    for change in done:
+        for name, value in change.becomes.items():
+            setattr(change.export, name, value)
+    _count([change.export for change in done], +1)
+    _write_events(actor, move, done)
+    return won
+
+
+def _write_events(actor: Actor, move: transitions.Move, changes: Sequence[Change]) -> None:
+    at = clock.now()
+    before = next(iter(move.before)) if len(move.before) == 1 else ""
+    ExportEvent.objects.bulk_create(
+        [
+            ExportEvent(
+                business_id=actor.business_id,
+                export_id=change.export.pk,
+                at=at,
+                event=move.event,
+                before=before,
+                after=change.becomes.get("state", change.export.state),
+                who=actor.who,
+                person=actor.person,
+                run_id=actor.run.pk if actor.run else None,
+                batch=change.export.batch,
+                generation=change.export.generation,
+                says=change.says[:500],
+                facts=_facts(change),
+            )
+            for change in changes
+        ],
+        batch_size=bulk.ROWS,
+    )
+
+
+def _facts(change: Change) -> dict[str, str]:
+    """What the row would lose when it moves on: the record it stood for, what was sent and where."""
+    kept = ("target", "record_id", "fingerprint", "pex_account")
+    return {name: value for name in kept if (value := change.becomes.get(name) or "")}
+
+
+def _holds(target: str, holder: str, at: datetime) -> bool:
+    return Lease.objects.filter(pk=target, holder=holder, until__gt=at).exists()
+
+
+def _count(exports: Sequence[Export], sign: int) -> None:
+    """Add to (or take from) the tally what these rows are now."""
+    sums: dict[tuple[Any, ...], tuple[int, Decimal]] = {}
+    for export in exports:
+        group = (
+            export.business_id,
+            export.system,
+            export.settled_on.replace(day=1),
+            export.kind,
+            str(export.state),
+            waits_for(export.waiting),
+        )
+        count, amount = sums.get(group, (0, Decimal()))
+        sums[group] = (count + sign, amount + sign * export.amount)
+    if not sums:
+        return
+    table = Tally._meta.db_table
+    columns = ("business_id", "system", "month", "kind", "state", "waits", "count", "amount")
+    slots = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * len(sums))
+    fields: list[Any] = [Tally._meta.get_field(name) for name in columns]
+    parameters = [
+        field.get_db_prep_save(value, connection)
+        for group, numbers in sorted(sums.items())
+        for field, value in zip(fields, (*group, *numbers), strict=True)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"insert into {table} ({', '.join(columns)}) values {slots} "  # noqa: S608  # our own names
+            "on conflict (business_id, system, month, kind, state, waits) do update set "
+            f"count = {table}.count + excluded.count, amount = {table}.amount + excluded.amount",
+            parameters,
+        )

@@ -1,0 +1,197 @@
+"""The mirror: what PEX says, read as a stream and saved in chunks, only where it changed.
+
+A row is overwritten only by a newer read. PEX allows few list reads an hour, so pages, previews and reasons read this.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import blake2b
+from itertools import islice
+from typing import Any
+
+from connectors.pex import mapping
+from connectors.pex.client import PexClient
+from connectors.records import Allocation, Kind, Note, Source, TagValue, Transaction
+from pexsync import clock
+from pexsync.accounts.models import Business
+from pexsync.accounts.tenancy import scope
+from syncjobs import coding
+from syncjobs.models import PexTransaction
+from syncjobs.window import Window
+
+CHUNK = 500
+
+COLUMNS = (
+    "kind", "category", "amount", "happened_at", "settled_at", "settled_on", "pending", "declined", "account_id",
+    "cardholder", "merchant", "merchant_clean", "description", "approval", "facts", "digest", "read_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What one refresh did."""
+
+    rows: int
+    changed: int
+
+
+def refresh(
+    business: Business, client: PexClient, days: Window, names: Mapping[int, str], bill_pay: bool, step: Any
+) -> Read:
+    """Read the card list and the business list of these days into the mirror.
+
+    `names` are the cardholders by card account. With `bill_pay` the card list is read twice, with and without the
+    charges that paid bills, because a row itself does not tell. `step(rows)` is called after each chunk.
+    Raises `RetryLater`, `NotAuthorized`.
+    """
+    at = clock.now()
+    plain = _ids(client.card_transactions(days.first, days.last, bill_pay=False)) if bill_pay else None
+    total = changed = 0
+    for rows in _chunks(_records(business, client, days, names, plain)):
+        changed += save(business.pk, rows, at)
+        total += len(rows)
+        step(total)
+    return Read(total, changed)
+
+
+def _ids(rows: Iterable[Mapping[str, Any]]) -> set[int]:
+    return {int(row["TransactionId"]) for row in rows}
+
+
+def _records(
+    business: Business, client: PexClient, days: Window, names: Mapping[int, str], plain: set[int] | None
+) -> Iterator[Transaction]:
+    for row in client.card_transactions(days.first, days.last, bill_pay=True, pendings=True):
+        record = mapping.card_row(row)
+        yield replace(
+            record,
+            cardholder=names.get(record.account_id or 0, ""),
+            bill_pay=plain is not None and not record.pending and record.pex_id not in plain,
+        )
+    for row in client.business_transactions(days.first, days.last):
+        yield mapping.business_row(row, charge=business.charge)
+
+
+def _chunks(records: Iterable[Transaction]) -> Iterator[list[Transaction]]:
+    stream = iter(records)
+    while chunk := list(islice(stream, CHUNK)):
+        yield chunk
+
+
+def save(business_id: int, records: Iterable[Transaction], at: datetime) -> int:
+    """Write the rows that are new or different, unless a newer read was here; return how many."""
+    fresh = {(record.source.value, record.pex_id): record for record in records}
+    digests = {name: digest(record) for name, record in fresh.items()}
+    with scope(business_id):
+        known = {
+            (source, pex_id): (was, read_at)
+            for source, pex_id, was, read_at in PexTransaction.objects.filter(
+                business_id=business_id, pex_id__in=[pex_id for _, pex_id in fresh]
+            ).values_list("source", "pex_id", "digest", "read_at")
+        }
+        changed = [
+            _row(business_id, record, digests[name], at)
+            for name, record in fresh.items()
+            if name not in known or (known[name][0] != digests[name] and known[name][1] < at)
+        ]
+        PexTransaction.objects.bulk_create(
+            changed,
+            update_conflicts=True,
+            unique_fields=["business", "source", "pex_id"],
+            update_fields=COLUMNS,
+            batch_size=CHUNK,
+        )
+    return len(changed)
+
+
+def digest(record: Transaction) -> str:
+    return blake2b(repr(record).encode(), digest_size=16).hexdigest()
+
+
+def _row(business_id: int, record: Transaction, stamp: str, at: datetime) -> PexTransaction:
+    settled = record.settled_at
+    return PexTransaction(
+        business_id=business_id,
+        source=record.source,
+        pex_id=record.pex_id,
+        kind=record.kind or "",
+        category=record.category[:60],
+        amount=record.amount,
+        happened_at=record.happened_at,
+        settled_at=settled,
+        settled_on=_day(record),
+        pending=record.pending,
+        declined=record.declined,
+        account_id=record.account_id,
+        cardholder=record.cardholder[:200],
+        merchant=record.merchant[:200],
+        merchant_clean=record.merchant_clean[:200],
+        description=record.description[:500],
+        approval=record.approval[:30],
+        facts=_facts(record),
+        digest=stamp,
+        read_at=at,
+    )
+
+
+def _day(record: Transaction) -> date | None:
+    """The US/Eastern day a settled row counts for: of settlement, or of the transaction where PEX gives none."""
+    if record.pending or record.declined:
+        return None
+    return coding.settled_on(record)
+
+
+def _facts(record: Transaction) -> dict[str, Any]:
+    """What has no column of its own; absent where it is empty."""
+    facts: dict[str, Any] = {}
+    if record.allocations:
+        facts["shares"] = [
+            [str(share.amount), [[tag.tag_id, tag.value, tag.name] for tag in share.tags]]
+            for share in record.allocations
+        ]
+    if record.notes:
+        facts["notes"] = [[note.id, note.text, note.system_generated] for note in record.notes]
+    if record.foreign_amount is not None:
+        facts["foreign"] = [str(record.foreign_amount), record.foreign_currency]
+    for name in ("mcc", "dispute", "bill_pay", "authorization_id", "network_id", "problem"):
+        if value := getattr(record, name):
+            facts[name] = value
+    return facts
+
+
+def record_of(row: PexTransaction) -> Transaction:
+    """The record a mirror row was made from."""
+    facts = row.facts
+    foreign = facts.get("foreign")
+    return Transaction(
+        pex_id=row.pex_id,
+        source=Source(row.source),
+        kind=Kind(row.kind) if row.kind else None,
+        amount=row.amount,
+        happened_at=row.happened_at,
+        settled_at=row.settled_at,
+        pending=row.pending,
+        declined=row.declined,
+        category=row.category,
+        account_id=row.account_id,
+        cardholder=row.cardholder,
+        description=row.description,
+        merchant=row.merchant,
+        merchant_clean=row.merchant_clean,
+        mcc=facts.get("mcc", ""),
+        approval=row.approval,
+        dispute=facts.get("dispute", False),
+        bill_pay=facts.get("bill_pay", False),
+        authorization_id=facts.get("authorization_id"),
+        network_id=facts.get("network_id"),
+        foreign_amount=Decimal(foreign[0]) if foreign else None,
+        foreign_currency=foreign[1] if foreign else "",
+        allocations=tuple(
+            Allocation(Decimal(amount), tuple(TagValue(*tag) for tag in tags))
+            for amount, tags in facts.get("shares", ())
+        ),
+        notes=tuple(Note(*note) for note in facts.get("notes", ())),
+        problem=facts.get("problem", ""),
+    )

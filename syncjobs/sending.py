@@ -1,0 +1,330 @@
+"""Look, claim, send, remember: how a due row becomes exactly one record in the books."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+
+from django.db import IntegrityError
+from django.db.models import Q
+
+from connectors.connector import Deadline
+from connectors.errors import NotAuthorized, RetryLater, SettingsNeeded
+from connectors.records import (
+    Entry,
+    Fate,
+    Found,
+    NotSent,
+    Outcome,
+    Posted,
+    Refused,
+    Sent,
+    Source,
+    Transaction,
+    Unknown,
+)
+from pexsync import clock
+from pexsync.accounts.tenancy import reading
+from syncjobs import checking, keys, ledger, mirror
+from syncjobs.desk import Desk, earlier_keys, key_of
+from syncjobs.judge import Due, Rules, Wait
+from syncjobs.models import Export, PexTransaction
+from syncjobs.transitions import Cause, State, Who
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 500
+CAUSES = {
+    Fate.DOUBLED: (Cause.DOUBLED, "The books hold this twice. Delete one there."),
+    Fate.DOUBTFUL: (Cause.EDITED, "The books hold this, but not as it was sent."),
+    Fate.DEAD: (Cause.MISSING, "Its record in the books was deleted there. Send it again or close it."),
+    Fate.ABSENT: (Cause.MISSING, "Its record is no longer in the books. Send it again or close it."),
+    Fate.LIVE: (Cause.EDITED, "The books hold this already, but it cannot be coded as it is now."),
+}
+
+
+# --- rows in doubt ------------------------------------------------------------------------------------------
+
+
+def settle(desk: Desk) -> list[Export]:
+    """Look at rows without an answer whose patience ran out, and once more at those found that way a day ago.
+
+    Returns the rows that are due again, since they are surely not in the books.
+    """
+    now = clock.database_now()
+    with reading(desk.business.pk):
+        rows = list(desk.exports().filter(target=desk.target, state__in=(State.SENT, State.POSTED), next_look__lte=now))
+    freed = []
+    for start in range(0, len(rows), CHUNK):
+        desk.step()
+        freed += _settle_some(desk, rows[start : start + CHUNK])
+    return freed
+
+
+def _settle_some(desk: Desk, rows: Sequence[Export]) -> list[Export]:
+    found = _look(desk, [_as_sent(desk, row) for row in rows])
+    pairs = [(row, found.get(key_of(row), Found(Fate.UNSEEN))) for row in rows]
+    doubt = [pair for pair in pairs if pair[0].state == State.SENT]
+    second = [pair for pair in pairs if pair[0].state == State.POSTED]
+    actor = desk.actor(Who.SLICE)
+    live = ledger.settle_live(
+        actor, [(row, _posted(what)) for row, what in doubt if what.fate is Fate.LIVE], desk.owed(note=True)
+    )
+    absent = [row for row, what in doubt if what.fate in (Fate.ABSENT, Fate.DEAD)]
+    freed = ledger.settle_absent(actor, absent, resend=desk.books.resend)
+    unsure = [(row, what) for row, what in doubt if what.fate in (Fate.DOUBLED, Fate.DOUBTFUL)]
+    ledger.settle_unsure(actor, [_to_hold(row, what) for row, what in unsure])
+    ledger.still_there(actor, [row for row, what in second if what.fate is Fate.LIVE])
+    changed = [(row, what) for row, what in second if what.fate not in (Fate.LIVE, Fate.UNSEEN)]
+    ledger.changed_there(actor, [_to_hold(row, what) for row, what in changed])
+    desk.count_posted(live)
+    desk.delivery.add(live)
+    return freed if desk.books.resend else []
+
+
+def _look(desk: Desk, sent: Sequence[Sent]) -> Mapping[str, Found]:
+    desk.held.step()
+    try:
+        return desk.books.find(sent)
+    except NotAuthorized as error:
+        desk.books_lost(error)
+        raise
+
+
+# --- rows that are due --------------------------------------------------------------------------------------
+
+
+def send(desk: Desk, rules: Rules, only: frozenset[int] | None = None) -> None:
+    """Send what is due, oldest first, batch by batch; `only` these rows where given.
+
+    One look covers all keys first: what the books know already is adopted or held.
+    """
+    asked = _names(desk, only)
+    if not asked:
+        return
+    found = _look(desk, asked)
+    _take_found(desk, rules, {key: what for key, what in found.items() if what.fate not in (Fate.ABSENT, Fate.UNSEEN)})
+    covered = {sent.key for sent in asked}
+    desk.books.prepare(list(desk.new_parties.values()))
+    for pairs in _batches(desk, covered):
+        desk.step()
+        ready = _ready(desk, rules, pairs)
+        if ready:
+            _send_batch(desk, ready)
+        desk.delivery.collect()
+        desk.show_receipts()
+
+
+def _names(desk: Desk, only: frozenset[int] | None) -> list[Sent]:
+    """What the look is asked for: every row about to go out."""
+    columns = ("pk", "source", "pex_id", "generation", "amount", "posting_date", "card_account", "doubted")
+    with reading(desk.business.pk):
+        return [_expected(desk, *row) for pk, *row in desk.due().values_list(*columns) if only is None or pk in only]
+
+
+def _expected(
+    desk: Desk,
+    source: str,
+    pex_id: int,
+    generation: int,
+    amount: Decimal,
+    day: date | None,
+    card: int | None,
+    doubted: bool,
+) -> Sent:
+    key = keys.key(Source(source), pex_id, generation)
+    return Sent(
+        key=key,
+        amount=amount,
+        date=day,
+        account=desk.settings.pex_account,
+        url=desk.url_of(key, card),
+        in_doubt=doubted,
+        earlier=earlier_keys(source, pex_id, generation),
+    )
+
+
+def _as_sent(desk: Desk, export: Export) -> Sent:
+    """What the ledger froze when the row was claimed, never today's settings."""
+    key = key_of(export)
+    return Sent(
+        key=key,
+        amount=export.amount,
+        record_id=export.record_id,
+        date=export.posting_date,
+        account=export.pex_account,
+        url=desk.url_of(key, export.card_account),
+        in_doubt=True,
+        earlier=earlier_keys(export.source, export.pex_id, export.generation),
+    )
+
+
+def _take_found(desk: Desk, rules: Rules, known: Mapping[str, Found]) -> None:
+    """Moves 3 and 4: rows the books already know."""
+    if not known:
+        return
+    with reading(desk.business.pk):
+        exports = [row for row in desk.due().iterator(chunk_size=CHUNK) if key_of(row) in known]
+    adopting, holding = [], []
+    for export, record in _with_records(desk, exports):
+        what = known[key_of(export)]
+        verdict = checking.verdict_on(desk, rules, record, export.generation, export.overruled)
+        if what.fate is Fate.LIVE and isinstance(verdict, Due):
+            adopting.append((export, verdict, what))
+        else:
+            holding.append(_to_hold(export, what))
+    actor = desk.actor(Who.SLICE)
+    for noted in (True, False):  # a purchase that carries our note already does not get a second one
+        rows = [(row, due.entry, _posted(what)) for row, due, what in adopting if due.noted is noted]
+        adopted = ledger.adopt(actor, desk.target, rows, desk.owed(note=not noted))
+        desk.count_posted(adopted)
+        desk.delivery.add(adopted)
+    ledger.hold_found(actor, holding)
+
+
+def _batches(desk: Desk, covered: set[str]) -> Iterator[list[tuple[Export, Transaction]]]:
+    """Yield the due rows the look covered, oldest first. A row comes once per slice, also if it stays due."""
+    after: tuple[date, int] | None = None
+    while True:
+        due = desk.due().order_by("settled_on", "pk")
+        if after:
+            due = due.filter(Q(settled_on__gt=after[0]) | Q(settled_on=after[0], pk__gt=after[1]))
+        with reading(desk.business.pk):
+            rows = list(due[: desk.books.batch_size])
+        if not rows:
+            return
+        after = (rows[-1].settled_on, rows[-1].pk)
+        yield _with_records(desk, [row for row in rows if key_of(row) in covered])
+
+
+def _with_records(desk: Desk, exports: Sequence[Export]) -> list[tuple[Export, Transaction]]:
+    found = {}
+    for start in range(0, len(exports), CHUNK):
+        ids = [export.pex_id for export in exports[start : start + CHUNK]]
+        with reading(desk.business.pk):
+            for row in PexTransaction.objects.filter(business_id=desk.business.pk, pex_id__in=ids):
+                found[row.source, row.pex_id] = mirror.record_of(row)
+    return [
+        (export, found[export.source, export.pex_id]) for export in exports if (export.source, export.pex_id) in found
+    ]
+
+
+def _ready(desk: Desk, rules: Rules, pairs: Sequence[tuple[Export, Transaction]]) -> list[tuple[Export, Entry]]:
+    """Judge once more what is about to go out; rows PEX says are synced already are looked for one by one."""
+    ready, noted = [], []
+    for export, record in pairs:
+        verdict = checking.verdict_on(desk, rules, record, export.generation, export.overruled)
+        if not isinstance(verdict, Due):
+            ledger.judged(desk.actor(Who.JUDGE), [(export, verdict, record.amount)])
+        elif verdict.noted:
+            noted.append((export, verdict.entry))
+        else:
+            ready.append((export, verdict.entry))
+    if noted:
+        _find_noted(desk, noted)
+    return ready
+
+
+def _find_noted(desk: Desk, rows: Sequence[tuple[Export, Entry]]) -> None:
+    """PEX carries our note with the row's key, the ledger does not know it as posted: only the books can tell."""
+    asked = [
+        Sent(entry.key, entry.amount, date=entry.date, account=entry.account, url=entry.url, in_doubt=True)
+        for _, entry in rows
+    ]
+    found = _look(desk, asked)
+    adopting, holding = [], []
+    for export, entry in rows:
+        what = found.get(entry.key, Found(Fate.UNSEEN))
+        if what.fate is Fate.LIVE:
+            adopting.append((export, entry, _posted(what)))
+        elif what.fate is Fate.ABSENT:
+            says = f"PEX says this was synced as {entry.key}, but it is not {desk.books.where}. Send it, or close it."
+            holding.append((export, Cause.UNRESOLVED, says, ""))
+        elif what.fate is not Fate.UNSEEN:
+            holding.append(_to_hold(export, what))
+    adopted = ledger.adopt(desk.actor(Who.SLICE), desk.target, adopting, desk.owed(note=False))
+    desk.count_posted(adopted)
+    desk.delivery.add(adopted)
+    ledger.hold_found(desk.actor(Who.SLICE), holding)
+
+
+def _send_batch(desk: Desk, rows: Sequence[tuple[Export, Entry]]) -> None:
+    deadline = Deadline.after(ledger.SENDING.total_seconds())
+    actor = desk.actor(Who.SLICE)
+    batch = ledger.claim(actor, desk.target, rows, desk.books.settle_after, desk.held.holder)
+    desk.held.step()
+    if not batch.exports:
+        raise RetryLater("Another sync of this company is under way. This one goes on after it.", after=5)
+    entries = [entry for _, entry in rows if entry.key in batch.exports]
+    try:
+        outcomes = desk.books.post(entries, deadline)
+    except RetryLater as error:
+        _remember(desk, batch, {entry.key: NotSent(error.after, error.says) for entry in entries})
+        raise
+    except (NotAuthorized, SettingsNeeded) as error:
+        if isinstance(error, NotAuthorized):
+            desk.books_lost(error)
+        _remember(desk, batch, {entry.key: NotSent(0, error.says) for entry in entries})
+        raise
+    unsent = _remember(desk, batch, outcomes)
+    if unsent:
+        after = max(outcome.after for outcome in unsent)
+        raise RetryLater(unsent[0].says or "Not everything could be sent yet.", after)
+
+
+def _remember(desk: Desk, batch: ledger.Batch, outcomes: Mapping[str, Outcome]) -> list[NotSent]:
+    """Save what became of each row of a batch before anything else happens; return what was not sent.
+
+    A row the books said nothing about stays in doubt.
+    """
+    actor = desk.actor(Who.SENDER)
+    posted = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, Posted)}
+    refusals = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, Refused)}
+    unsent = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, NotSent)}
+    unknown = [key for key in batch.exports if isinstance(outcomes.get(key, Unknown()), Unknown)]
+    moved = _accept(desk, batch, posted)
+    refused = ledger.refused(actor, batch, refusals)
+    ledger.not_sent(actor, batch, unsent, next((outcome.says for outcome in unsent.values()), ""))
+    ledger.unanswered(actor, batch, unknown, "No answer.")
+    _save_refusals(desk, refused, refusals)
+    desk.count_posted(moved)
+    desk.delivery.add(moved)
+    desk.held.step()
+    return list(unsent.values())
+
+
+def _accept(desk: Desk, batch: ledger.Batch, posted: Mapping[str, Posted]) -> list[Export]:
+    """Remember the records. One whose record another row holds already stays in doubt and is looked at."""
+    actor = desk.actor(Who.SENDER)
+    try:
+        moved = ledger.accepted(actor, batch, posted, desk.owed(note=True))
+    except IntegrityError:
+        if len(posted) > 1:
+            return [row for key in posted for row in _accept(desk, batch, {key: posted[key]})]
+        logger.error("the books named a record that another row holds", extra={"keys": list(posted)})
+        ledger.unanswered(actor, batch, posted, "The books named a record that another row holds.")
+        return []
+    late = set(posted) - {key_of(row) for row in moved}
+    if late:
+        ledger.look_now(actor, [batch.exports[key] for key in late])
+    return moved
+
+
+def _save_refusals(desk: Desk, exports: Sequence[Export], refusals: Mapping[str, Refused]) -> None:
+    if desk.run is None or not exports:
+        return
+    failures = []
+    for export in exports:
+        refusal = refusals[key_of(export)]
+        failures.append((export, Wait("refused", refusal.says, refusal.cause, refusal.field, needs_you=True)))
+    checking.save_results(desk, desk.run, failures)
+    desk.progress(rows_failed=desk.run.rows_failed + len(failures))
+
+
+def _posted(found: Found) -> Posted:
+    return Posted(found.record_id, found.link, found.says)
+
+
+def _to_hold(export: Export, found: Found) -> tuple[Export, Cause, str, str]:
+    cause, says = CAUSES[found.fate]
+    return export, cause, found.says or says, found.link

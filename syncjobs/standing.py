@@ -1,0 +1,262 @@
+"""How a connection stands: the counts every page opens with, what needs a person, and what became of each row.
+
+Counts come from the tally, never from counting the ledger.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, Max, Min, Q, QuerySet, Sum
+
+from connectors import registry
+from connectors.models import Connection
+from pexsync import clock
+from syncjobs import wording
+from syncjobs.judge import NEEDS_YOU, waits_for
+from syncjobs.models import Export, ExportReceipt, PexTransaction, RunResult, SyncRun, Tally
+from syncjobs.transitions import State
+from syncjobs.wording import Label
+
+GROUPS = 20  # causes shown at once
+EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    count: int = 0
+    amount: Decimal = Decimal("0.00")
+
+    def plus(self, count: int, amount: Decimal) -> "Figure":
+        return Figure(self.count + count, self.amount + amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    queued: Figure = Figure()
+    needs_you: Figure = Figure()
+    not_due: Figure = Figure()
+    checking: Figure = Figure()
+    posted_this_month: Figure = Figure()
+    posted_total: int = 0
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CauseGroup:
+    """Rows that wait for a person for one reason, and the place that mends it."""
+
+    cause: str
+    says: str
+    field: str  # of the settings, "" where the books or PEX must be mended
+    count: int
+    amount: Decimal
+    examples: Sequence[str] = ()
+
+
+def of(connection: Connection) -> Standing:
+    """One query on the tally, one for the last day posted."""
+    figures: dict[str, Figure] = {}
+    month = clock.today().replace(day=1)
+    total = 0
+    for row in Tally.objects.filter(business_id=connection.business_id, system=connection.system):
+        name = _group(row.state, row.waits)
+        figures[name] = figures.get(name, Figure()).plus(row.count, row.amount)
+        if row.state == State.POSTED:
+            total += row.count
+            if row.month == month:
+                figures["month"] = figures.get("month", Figure()).plus(row.count, row.amount)
+    standing = Standing(
+        queued=figures.get("queued", Figure()),
+        needs_you=figures.get("you", Figure()),
+        not_due=figures.get("later", Figure()),
+        checking=figures.get("checking", Figure()),
+        posted_this_month=figures.get("month", Figure()),
+        posted_total=total,
+    )
+    return replace(standing, sentence=_sentence(connection, standing))
+
+
+def _group(state: str, waits: str) -> str:
+    match State(state):
+        case State.DUE:
+            return waits or "queued"
+        case State.SENT:
+            return "checking"
+        case State.HELD:
+            return "you"
+        case _:
+            return str(state)
+
+
+def _sentence(connection: Connection, standing: Standing) -> str:
+    """Everything in the books, what is waiting, who must act: numbers before adjectives."""
+    connector = registry.ALL[connection.system]
+    parts = []
+    if standing.posted_total:
+        open_rows = standing.queued.count + standing.needs_you.count + standing.checking.count
+        which = "All" if not open_rows else ""
+        upto = _ledger(connection).filter(state=State.POSTED).aggregate(day=Max("settled_on"))["day"]
+        day = f" up to {upto.day} {upto:%B}" if upto else ""
+        subject = f"{which} {standing.posted_total:,} settled {_plural(standing.posted_total)}{day}".strip()
+        parts.append(f"{subject} {'is' if standing.posted_total == 1 else 'are'} {connector.where}.")
+    if standing.needs_you.count:
+        parts.append(f"{standing.needs_you.count:,} {'needs' if standing.needs_you.count == 1 else 'need'} you.")
+    if standing.queued.count:
+        parts.append(f"{standing.queued.count:,} {'is' if standing.queued.count == 1 else 'are'} queued.")
+    if standing.checking.count:
+        parts.append(f"{standing.checking.count:,} being checked with {connector.label}.")
+    if not parts:
+        parts.append(f"Nothing is {connector.where} yet.")
+    return " ".join(parts)
+
+
+def _plural(count: int) -> str:
+    return "transaction" if count == 1 else "transactions"
+
+
+def causes(connection: Connection) -> list[CauseGroup]:
+    """What needs a person, grouped by the sentence; the commonest first."""
+    waiting = _ledger(connection).filter(needing_you())
+    groups = (
+        waiting.values("cause", "says")
+        .annotate(count=Count("pk"), amount=Sum("amount"), newest=Max("pk"), oldest=Min("pk"))
+        .order_by("-count", "cause")[:GROUPS]
+    )
+    found = list(groups)
+    names = _merchants(connection, {row["newest"] for row in found} | {row["oldest"] for row in found})
+    return [
+        CauseGroup(
+            cause=row["cause"],
+            says=row["says"],
+            field=field_of(row["cause"]),
+            count=row["count"],
+            amount=row["amount"],
+            examples=tuple(dict.fromkeys(names[pk] for pk in (row["newest"], row["oldest"]) if pk in names)),
+        )
+        for row in found
+    ]
+
+
+def needing_you() -> Q:
+    return Q(state=State.HELD) | Q(state=State.DUE, waiting__in=NEEDS_YOU)
+
+
+def field_of(cause: str) -> str:
+    """The settings field a cause names: `untagged:account`, `settings:pex_account`."""
+    return cause.partition(":")[2]
+
+
+def _merchants(connection: Connection, exports: Iterable[int]) -> dict[int, str]:
+    """Merchant and amount of a few rows, by export."""
+    rows = list(_ledger(connection).filter(pk__in=exports))
+    mirrored = transactions_of(connection.business_id, rows)
+    return {
+        row.pk: f"{transaction.merchant_clean or transaction.merchant or transaction.description} {row.amount}"
+        for row in rows
+        if (transaction := mirrored.get((row.source, row.pex_id)))
+    }
+
+
+def transactions_of(business_id: int, exports: Sequence[Export]) -> Mapping[tuple[str, int], PexTransaction]:
+    """The mirror's rows of some ledger rows: one query."""
+    found = PexTransaction.objects.filter(business_id=business_id, pex_id__in=[row.pex_id for row in exports])
+    return {(row.source, row.pex_id): row for row in found}
+
+
+# --- rows, as Results and the lists show them -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    export: Export
+    transaction: PexTransaction | None  # None: PEX no longer shows it
+    label: Label
+    says: str
+    link: str
+    field: str
+    receipts: Sequence[ExportReceipt]
+
+
+VIEWS = {
+    "": Q(),
+    "posted": Q(state=State.POSTED),
+    "needs_you": needing_you(),
+    "not_due": Q(state=State.DUE) & ~Q(waiting="") & ~Q(waiting__in=NEEDS_YOU),
+    "queued": Q(state=State.DUE, waiting=""),
+    "checking": Q(state=State.SENT),
+    "closed": Q(state=State.CLOSED),
+}
+
+
+def ledger_rows(connection: Connection, view: str = "", search: str = "") -> QuerySet[Export]:
+    """The ledger of a connection, newest first; `view` is one of `VIEWS`."""
+    rows = _ledger(connection).filter(VIEWS.get(view, Q()))
+    return _searched(rows, connection.business_id, search).order_by("-settled_on", "-pk")
+
+
+def run_rows(run: SyncRun, view: str = "", search: str = "") -> QuerySet[Export]:
+    """The rows a run posted, sent or failed at; failures first."""
+    failed = RunResult.objects.filter(run=run).values("export_id")
+    mine = Q(run=run) | Q(pk__in=failed)
+    rows = Export.objects.filter(mine, business_id=run.business_id, system=run.system)
+    match view:
+        case "posted":
+            rows = rows.filter(run=run, state=State.POSTED)
+        case "failed":
+            rows = rows.filter(pk__in=failed)
+        case "checking":
+            rows = rows.filter(run=run, state=State.SENT)
+    return _searched(rows, run.business_id, search).order_by("-settled_on", "-pk")
+
+
+def _searched(rows: QuerySet[Export], business_id: int, search: str) -> QuerySet[Export]:
+    text = search.strip()
+    if not text:
+        return rows
+    found = PexTransaction.objects.filter(business_id=business_id).filter(
+        Q(merchant__icontains=text)
+        | Q(merchant_clean__icontains=text)
+        | Q(description__icontains=text)
+        | Q(cardholder__icontains=text)
+    )
+    wanted = Q(pex_id__in=found.values("pex_id")) | Q(record_id=text)
+    if text.isdigit():
+        wanted |= Q(pex_id=int(text))
+    return rows.filter(wanted)
+
+
+def result_rows(business_id: int, exports: Sequence[Export], run: SyncRun | None = None) -> list[ResultRow]:
+    """What a page shows of some ledger rows: three queries, whatever their number.
+
+    With a run, a row that run failed at says why it failed then, as long as it still waits.
+    """
+    mirrored = transactions_of(business_id, exports)
+    receipts: dict[int, list[ExportReceipt]] = {}
+    for receipt in ExportReceipt.objects.filter(export__in=[row.pk for row in exports]).order_by("pk"):
+        receipts.setdefault(receipt.export_id, []).append(receipt)
+    failures: dict[int, Any] = {}
+    if run is not None:
+        results = RunResult.objects.filter(run=run, export__in=[row.pk for row in exports])
+        failures = {result.export_id: result for result in results}
+    shown = []
+    for row in exports:
+        failure = failures.get(row.pk)
+        connector = registry.ALL[row.system]
+        shown.append(
+            ResultRow(
+                export=row,
+                transaction=mirrored.get((row.source, row.pex_id)),
+                label=wording.state_of(row, connector),
+                says=row.says or (failure.says if failure and waits_for(row.waiting) else ""),
+                link=row.link,
+                field=field_of(row.cause),
+                receipts=receipts.get(row.pk, ()),
+            )
+        )
+    return shown
+
+
+def _ledger(connection: Connection) -> QuerySet[Export]:
+    return Export.objects.filter(business_id=connection.business_id, system=connection.system)

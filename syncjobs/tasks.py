@@ -1,0 +1,20 @@
+"""What a Celery message may ask for. A message is a wake-up only: it may come twice, late or never."""
+
+from celery import shared_task
+
+from syncjobs import engine, sweeper
+
+
+@shared_task(name="syncjobs.advance", ignore_result=True)
+def advance(run_id: int) -> None:
+    engine.advance(run_id)
+
+
+@shared_task(name="syncjobs.settle", ignore_result=True)
+def settle(connection_id: int) -> None:
+    engine.settle(connection_id)
+
+
+@shared_task(name="syncjobs.sweep", ignore_result=True)
+def sweep() -> None:
+    sweeper.sweep()

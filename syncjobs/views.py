@@ -1,0 +1,510 @@
+"""The pages of syncing: Manage with a run while it lives, History, and what became of each transaction."""
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Count, QuerySet, Sum
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.dateparse import parse_date
+from django.views.decorators.http import require_POST, require_safe
+
+from connectors import registry
+from connectors.connector import Connector
+from connectors.models import Connection
+from connectors.records import Kind
+from connectors.settings import ONE_PARTY, TAG, FieldSource, Settings
+from pexsync import clock
+from pexsync.accounts.middleware import needs
+from pexsync.accounts.models import BusinessRequest
+from pexsync.accounts.permissions import CONNECTOR
+from syncjobs import runs, standing, window, wording
+from syncjobs.coding import ACCOUNT
+from syncjobs.models import Export, ExportReceipt, SyncRun
+from syncjobs.standing import ResultRow
+from syncjobs.wording import Label
+
+LAST_RUNS = 5  # on the Manage page
+PAGE = 25  # syncs on a page of the history
+ROWS = 50  # transactions on a page
+CAUSES = 20
+CHUNK = 500
+RUN_VIEWS = (("", "All"), ("failed", "Not sent"), ("posted", "In the books"), ("checking", "Being checked"))
+ROW_VIEWS = (
+    ("", "All"),
+    ("needs_you", "Needs you"),
+    ("not_due", "Not due"),
+    ("queued", "Queued"),
+    ("checking", "Being checked"),
+    ("posted", "In the books"),
+    ("closed", "Closed"),
+)
+SHEET = (
+    "Date",
+    "Merchant",
+    "Cardholder",
+    "Kind",
+    "Amount",
+    "State",
+    "Says",
+    "Record",
+    "Link",
+    "Receipts",
+    "PEX id",
+)
+Phase = SyncRun.Phase
+Status = SyncRun.Status
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseNow:
+    """One stage of a run as drawn: what it is, how far, in words."""
+
+    name: str
+    fact: str
+    done: int
+    due: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One row of the history."""
+
+    run: SyncRun
+    status: Label
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewLine:
+    """What one month and kind of a first sync would post."""
+
+    month: date
+    kind: str
+    count: int
+    amount: Decimal
+
+
+# --- which connector, which connection --------------------------------------------------------------------------------
+
+
+def connector_of(system: str) -> type[Connector]:
+    connector = registry.get(system)
+    if connector is None:
+        raise Http404
+    return connector
+
+
+def connection_of(request: BusinessRequest, system: str) -> Connection:
+    connections = request.business.connections.select_related("connected_by")
+    connection: Connection = get_object_or_404(connections, system=connector_of(system).key)
+    connection.business = request.business
+    return connection
+
+
+def run_of(request: BusinessRequest, system: str, run: int) -> SyncRun:
+    runs_here = request.business.runs.select_related("connection", "started_by", "cancel_asked_by")
+    found: SyncRun = get_object_or_404(runs_here, pk=run, system=connector_of(system).key)
+    return found
+
+
+# --- Manage -----------------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@needs(*CONNECTOR)
+def manage(request: BusinessRequest, system: str) -> HttpResponse:
+    connection = connection_of(request, system)
+    if not connection.settings_version:
+        return redirect("launch", system)
+    connector = connector_of(system)
+    settings = Settings.parse(connection.settings)
+    run = runs.current(connection)
+    days = window.manual(settings, clock.today())
+    context: dict[str, Any] = {
+        "connector": connector,
+        "connection": connection,
+        "standing": standing.of(connection),
+        "causes": standing.causes(connection),
+        "run": run,
+        "rows": [_row(each, connector) for each in _history(request, system)[:LAST_RUNS]],
+        "summary": summary(connection, settings, connector),
+        "window": days,
+        "limit": window.one_year_before(clock.today()),
+        "today": clock.today(),
+        "first_sync": not connection.preview_confirmed,
+    }
+    if run:
+        context |= progress(run, connector)
+    return render(request, "syncjobs/manage.html", context)
+
+
+@require_safe
+@needs(*CONNECTOR)
+def live(request: BusinessRequest, system: str) -> HttpResponse:
+    """The part of Manage that changes while a run lives; once it has ended the whole page is wanted again."""
+    connection = connection_of(request, system)
+    run = runs.current(connection)
+    if not request.htmx:
+        return redirect("manage", system)
+    if run is None:
+        return HttpResponse(headers={"HX-Refresh": "true"})
+    connector = connector_of(system)
+    context = {"connector": connector, "connection": connection, "run": run, "row": _row(run, connector)}
+    return render(request, "syncjobs/_live.html", context | progress(run, connector))
+
+
+@require_POST
+@needs(*CONNECTOR)
+def start(request: BusinessRequest, system: str) -> HttpResponse:
+    connection = connection_of(request, system)
+    try:
+        first, last = _day(request, "first"), _day(request, "last")
+        runs.start(connection, by=request.user, first=first, last=last)
+    except ValueError:
+        messages.error(request, "Enter the days of the sync as year, month and day. No sync was started.")
+    except runs.CannotStart as reason:
+        messages.error(request, str(reason))
+    return redirect("manage", system)
+
+
+@require_POST
+@needs(*CONNECTOR)
+def cancel(request: BusinessRequest, system: str, run: int) -> HttpResponse:
+    """CANCEL asks; the run stops at its next step, after what was already sent has been settled."""
+    found = run_of(request, system, run)
+    if found.alive:
+        runs.cancel(found, by=request.user)
+        messages.info(request, "Cancelling. What is already sent is being finished; nothing new is sent.")
+    else:
+        messages.info(request, "This sync had already ended.")
+    return redirect("manage", system)
+
+
+@require_POST
+@needs(*CONNECTOR)
+def confirm(request: BusinessRequest, system: str, run: int) -> HttpResponse:
+    """A person has seen what the first sync would post and says yes."""
+    found = run_of(request, system, run)
+    if not runs.confirm(found, by=request.user):
+        messages.info(request, "There was nothing left to confirm.")
+    return redirect("manage", system)
+
+
+def summary(connection: Connection, settings: Settings, connector: type[Connector]) -> list[tuple[str, str]]:
+    """The settings in words. Names from the books are those they had when the settings were saved."""
+    names: dict[str, str] = connection.settings.get("labels", {})
+    kinds = ", ".join(f"{kind.label}s" for kind in connector.kinds if kind in settings.kinds)
+    contact = names.get("party", "One contact") if settings.party_mode == ONE_PARTY else "One for each merchant"
+    return [
+        ("Sync", f"{kinds.capitalize()}{', approved only' if settings.approved_only else ''}"),
+        ("Start Date", _said(settings.start_date) if settings.start_date else "Two months back"),
+        ("End Date", _said(settings.end_date) if settings.end_date else "Date of sync"),
+        ("PEX account", names.get("pex_account", "Chosen")),
+        ("Expense account", _account_words(settings.fields.get(ACCOUNT, FieldSource()), names)),
+        ("Attachments", "Every receipt" if settings.receipts else "Off"),
+        ("Contact", contact),
+    ]
+
+
+def progress(run: SyncRun, connector: type[Connector]) -> dict[str, Any]:
+    """What the page says of a run that lives."""
+    asked = bool(run.preview and not run.confirmed_at)
+    lines = [
+        PreviewLine(
+            month=date.fromisoformat(f"{line['month']}-01"),
+            kind=Kind(line["kind"]).label.capitalize() + "s",
+            count=line["count"],
+            amount=Decimal(line["sum"]),
+        )
+        for line in run.preview
+    ]
+    return {
+        "title": _title(run, connector, sum(line.count for line in lines) if asked else 0),
+        "says": _says(run, connector, asked),
+        "phases": phases(run),
+        "asked": asked,
+        "preview": lines,
+        "preview_count": sum(line.count for line in lines),
+        "preview_sum": sum((line.amount for line in lines), Decimal("0.00")),
+        "announce": _announcement(run, connector),
+    }
+
+
+def phases(run: SyncRun) -> list[PhaseNow]:
+    order = [Phase.READING, Phase.CHECKING, Phase.SENDING, Phase.RECEIPTS, Phase.DONE]
+    here = order.index(Phase(run.phase)) if run.status != Status.QUEUED or run.started_at else -1
+    reached = here > order.index(Phase.CHECKING)
+    facts = [
+        (f"{run.rows_read:,} read" if run.rows_read else "", 0, 0),
+        (f"{run.rows_due:,} due, {run.rows_waiting:,} not" if run.rows_judged else "", 0, 0),
+        (f"{run.rows_posted:,} of {run.rows_due:,}" if reached else "", run.rows_posted, run.rows_due),
+        (_receipt_fact(run), run.receipts_done, run.receipts_due),
+    ]
+    return [
+        PhaseNow(str(phase.label), fact, done, due, _stage(number, here, done))
+        for number, (phase, (fact, done, due)) in enumerate(zip(order, facts, strict=False))
+    ]
+
+
+def _stage(number: int, here: int, done: int) -> str:
+    """Receipts go out while entries are still being sent, so a later stage may have begun."""
+    if number < here:
+        return "done"
+    return "current" if number == here or done else "later"
+
+
+# --- History ----------------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@needs(*CONNECTOR)
+def history(request: BusinessRequest, system: str) -> HttpResponse:
+    connection = connection_of(request, system)
+    connector = connector_of(system)
+    status = request.GET.get("status", "")
+    found = _history(request, system)
+    if status in Status.values:
+        found = found.filter(status=status)
+    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    context = {
+        "connector": connector,
+        "connection": connection,
+        "page": page,
+        "rows": [_row(run, connector) for run in page],
+        "status": status,
+        "statuses": Status.choices,
+        "query": f"status={status}&" if status else "",
+    }
+    return render(request, "syncjobs/history.html", context)
+
+
+def _history(request: BusinessRequest, system: str) -> QuerySet[SyncRun]:
+    return request.business.runs.filter(system=system).select_related("started_by").order_by("-queued_at", "-pk")
+
+
+def _row(run: SyncRun, connector: type[Connector]) -> RunRow:
+    return RunRow(run, wording.status_of(run), run.says or _beside(run, connector))
+
+
+def _beside(run: SyncRun, connector: type[Connector]) -> str:
+    """The sentence beside a status that says little by itself."""
+    parts = []
+    if run.fields_due > run.fields_done:
+        behind = run.fields_due - run.fields_done
+        parts.append(f"{behind} tag {'list' if behind == 1 else 'lists'} not updated.")
+    if run.rows_failed:
+        parts.append(f"{run.rows_failed:,} {'needs' if run.rows_failed == 1 else 'need'} you.")
+    if run.receipts_failed:
+        parts.append(f"{run.receipts_failed:,} {'receipt' if run.receipts_failed == 1 else 'receipts'} not attached.")
+    if parts and run.rows_due and run.rows_posted == run.rows_due:
+        parts.append(f"All {run.rows_due:,} are {connector.where}.")
+    return " ".join(parts)
+
+
+# --- what became of each transaction ----------------------------------------------------------------------------------
+
+
+@require_safe
+@needs(*CONNECTOR)
+def results(request: BusinessRequest, system: str, run: int) -> HttpResponse:
+    """One sync: what it did, the causes of what did not go, and its transactions."""
+    found = run_of(request, system, run)
+    connector = connector_of(system)
+    view, search = _asked(request, dict(RUN_VIEWS))
+    page = Paginator(standing.run_rows(found, view, search), ROWS).get_page(request.GET.get("page"))
+    context = {
+        "connector": connector,
+        "connection": found.connection,
+        "run": found,
+        "row": _row(found, connector),
+        "says": _outcome(found, connector),
+        "causes": _causes(found),
+        "page": page,
+        "rows": standing.result_rows(request.business.pk, list(page), found),
+        "view": view,
+        "views": RUN_VIEWS,
+        "search": search,
+        "query": _query(view=view, q=search),
+    }
+    return render(request, "syncjobs/results.html", context)
+
+
+@require_safe
+@needs(*CONNECTOR)
+def results_csv(request: BusinessRequest, system: str, run: int) -> HttpResponse:
+    found = run_of(request, system, run)
+    view, search = _asked(request, dict(RUN_VIEWS))
+    name = f"{system}-sync-{found.pk}.csv"
+    return _sheet(request, name, standing.run_rows(found, view, search), found)
+
+
+@require_safe
+@needs(*CONNECTOR)
+def rows(request: BusinessRequest, system: str) -> HttpResponse:
+    """The transactions behind a count of the Manage page."""
+    connection = connection_of(request, system)
+    connector = connector_of(system)
+    view, search = _asked(request, dict(ROW_VIEWS))
+    found = standing.ledger_rows(connection, view, search)
+    cause = request.GET.get("cause", "")
+    if cause:
+        found = found.filter(cause=cause)
+    if request.GET.get("format") == "csv":
+        return _sheet(request, f"{system}-transactions.csv", found)
+    page = Paginator(found, ROWS).get_page(request.GET.get("page"))
+    context = {
+        "connector": connector,
+        "connection": connection,
+        "page": page,
+        "rows": standing.result_rows(request.business.pk, list(page)),
+        "view": view,
+        "views": ROW_VIEWS,
+        "search": search,
+        "cause": cause,
+        "query": _query(view=view, q=search, cause=cause),
+    }
+    return render(request, "syncjobs/rows.html", context)
+
+
+def _asked(request: BusinessRequest, views: dict[str, str]) -> tuple[str, str]:
+    view = request.GET.get("view", "")
+    return view if view in views else "", request.GET.get("q", "").strip()
+
+
+def _query(**members: str) -> str:
+    """The address of this list without its page, to be followed by one."""
+    given = urlencode({name: value for name, value in members.items() if value})
+    return f"{given}&" if given else ""
+
+
+def _causes(run: SyncRun) -> list[dict[str, Any]]:
+    """What this run failed at, grouped by the sentence; the commonest first."""
+    groups = run.results.values("cause", "says").annotate(count=Count("pk"), amount=Sum("export__amount"))
+    return [
+        {**group, "field": standing.field_of(group["cause"])} for group in groups.order_by("-count", "cause")[:CAUSES]
+    ]
+
+
+def _outcome(run: SyncRun, connector: type[Connector]) -> str:
+    """What a sync did, in one sentence or two."""
+    if run.alive:
+        return "This sync is still under way."
+    if not run.rows_due:
+        return run.says or "Nothing was due."
+    parts = [f"{run.rows_posted:,} of {run.rows_due:,} {'is' if run.rows_posted == 1 else 'are'} {connector.where}."]
+    beside = run.says or _beside(run, connector)
+    return " ".join([*parts, beside]).strip()
+
+
+def _sheet(request: BusinessRequest, name: str, found: QuerySet[Export], run: SyncRun | None = None) -> HttpResponse:
+    """The rows as CSV: ISO dates, plain amounts, and nothing a spreadsheet would take for a formula."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(SHEET)
+    exports = list(found)
+    for start in range(0, len(exports), CHUNK):
+        for row in standing.result_rows(request.business.pk, exports[start : start + CHUNK], run):
+            writer.writerow(_sheet_row(row))
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _sheet_row(row: ResultRow) -> list[str]:
+    told = row.transaction
+    attached = sum(receipt.state == ExportReceipt.State.ATTACHED for receipt in row.receipts)
+    texts = [
+        told.merchant_clean or told.merchant if told else "",
+        told.cardholder if told else "",
+        row.export.kind,
+        row.label.text,
+        row.says,
+        row.export.record_id,
+        row.link,
+    ]
+    merchant, cardholder, kind, state, says, record, link = (harmless(text) for text in texts)
+    return [
+        row.export.settled_on.isoformat(),
+        merchant,
+        cardholder,
+        kind,
+        str(row.export.amount),
+        state,
+        says,
+        record,
+        link,
+        f"{attached} of {len(row.receipts)}" if row.receipts else "",
+        str(row.export.pex_id),
+    ]
+
+
+def harmless(text: str) -> str:
+    """Return a cell that no spreadsheet runs as a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _title(run: SyncRun, connector: type[Connector], to_confirm: int) -> str:
+    if run.cancel_asked_at:
+        return "Cancelling the sync"
+    if to_confirm:
+        return f"{to_confirm:,} {'transaction is' if to_confirm == 1 else 'transactions are'} ready to send"
+    if run.phase in (Phase.SENDING, Phase.RECEIPTS):
+        return f"Syncing: {run.rows_posted:,} of {run.rows_due:,} are {connector.where}"
+    return "Sync is about to begin" if run.status == Status.QUEUED and not run.started_at else "Syncing: reading PEX"
+
+
+def _says(run: SyncRun, connector: type[Connector], asked: bool) -> str:
+    if run.cancel_asked_at:
+        return "Finishing what is already sent. Nothing new is sent."
+    if asked:
+        return f"PEX is read. Nothing goes to {connector.label} before you confirm it."
+    if run.status == Status.PAUSED:
+        return run.says or "Paused; it continues by itself."
+    return "You can leave this page; the sync goes on by itself."
+
+
+def _announcement(run: SyncRun, connector: type[Connector]) -> str:
+    """For screen readers: changes only at each quarter, so that the page stays quiet."""
+    if run.phase == Phase.SENDING and run.rows_due:
+        return f"{run.rows_posted * 4 // run.rows_due * 25} percent are {connector.where}."
+    return str(Phase(run.phase).label)
+
+
+def _receipt_fact(run: SyncRun) -> str:
+    if not run.receipts_due:
+        return ""
+    failed = f", {run.receipts_failed:,} not attached" if run.receipts_failed else ""
+    return f"{run.receipts_done:,} of {run.receipts_due:,}{failed}"
+
+
+def _account_words(source: FieldSource, names: dict[str, str]) -> str:
+    if source.source == TAG:
+        default = f", else {names['account_default']}" if names.get("account_default") else ""
+        return f"PEX Tag: {names.get('account_tag', 'chosen')}{default}"
+    return names.get("account", "Chosen")
+
+
+def _day(request: BusinessRequest, name: str) -> date | None:
+    """Raises `ValueError` when what was typed is no day."""
+    text = request.POST.get(name, "").strip()
+    if not text:
+        return None
+    found = parse_date(text)
+    if found is None:
+        raise ValueError(name)
+    return found
+
+
+def _said(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"

@@ -1,0 +1,74 @@
+"""The words people see for the state of a transaction and of a run: one table each. Pure but for the clock."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+
+from connectors.connector import Connector
+from pexsync import clock
+from syncjobs.judge import NEEDS_YOU
+from syncjobs.models import Export, SyncRun
+from syncjobs.transitions import Closed, State
+
+TWO_MINUTES = timedelta(minutes=2)
+SHAPES = {"ok": "●", "busy": "◐", "warn": "◆", "bad": "▲", "off": "■"}
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A state as shown: a tone (colour), a shape and a word, never colour alone."""
+
+    tone: str
+    text: str
+
+    @property
+    def shape(self) -> str:
+        return SHAPES[self.tone]
+
+
+CLOSED = {
+    Closed.LEFT_OUT: "Left out",
+    Closed.BY_HAND: "Entered by hand",
+    Closed.SYNCED_BEFORE: "Synced before PEX Sync",
+    Closed.NOTHING: "Nothing to book",
+}
+RUN_TONES = {
+    SyncRun.Status.QUEUED: "busy",
+    SyncRun.Status.RUNNING: "busy",
+    SyncRun.Status.PAUSED: "warn",
+    SyncRun.Status.SUCCESS: "ok",
+    SyncRun.Status.PARTIAL: "warn",
+    SyncRun.Status.FAILED: "bad",
+    SyncRun.Status.CANCELLED: "off",
+}
+
+
+def state_of(export: Export, connector: type[Connector], zone: tzinfo | None = None) -> Label:
+    """The words of one ledger row; the sentence beside them is `export.says`."""
+    match State(export.state):
+        case State.DUE if export.waiting in NEEDS_YOU:
+            return Label("bad", "Needs you")
+        case State.DUE:
+            return Label("off", "Not due") if export.waiting else Label("busy", "Queued")
+        case State.SENT:
+            return _sent(export, connector, zone)
+        case State.POSTED:
+            return Label("ok", connector.where[:1].upper() + connector.where[1:])
+        case State.HELD:
+            return Label("bad", "Needs you")
+        case State.CLOSED:
+            return Label("off", CLOSED.get(Closed(export.cause), "Left out") if export.cause else "Left out")
+
+
+def _sent(export: Export, connector: type[Connector], zone: tzinfo | None) -> Label:
+    fresh = export.sent_at is None or clock.now() - export.sent_at < TWO_MINUTES
+    if fresh or export.next_look is None:
+        return Label("busy", "Sending")
+    return Label("busy", f"Checking with {connector.label} until {_time(export.next_look, zone)}")
+
+
+def _time(at: datetime, zone: tzinfo | None) -> str:
+    return f"{at.astimezone(zone or clock.EASTERN):%H:%M}"
+
+
+def status_of(run: SyncRun) -> Label:
+    return Label(RUN_TONES[SyncRun.Status(run.status)], SyncRun.Status(run.status).label)

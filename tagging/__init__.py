@@ -1,0 +1,1 @@
+"""The tags of PEX: their definitions as last read, and what their values mean."""

@@ -1,0 +1,49 @@
+"""Reading PEX's tag definitions into our copy, and handing them to whoever codes."""
+
+from connectors.pex.mapping import TagDefinition
+from connectors.records import KnownTag
+from pexsync import clock
+from pexsync.accounts.models import Business
+from pexsync.accounts.tenancy import scope
+from tagging.models import Tag
+
+
+def save(business: Business, rows: list[TagDefinition]) -> None:
+    """Make our copy what PEX just gave; a definition that vanished counts as deleted, since rows may still carry it."""
+    at = clock.now()
+    with scope(business.pk):
+        Tag.objects.filter(business=business).exclude(tag_id__in=[row.id for row in rows]).update(deleted=True)
+        Tag.objects.bulk_create(
+            [
+                Tag(
+                    business=business,
+                    tag_id=row.id,
+                    name=row.name,
+                    type=row.type,
+                    required=row.required,
+                    enabled=row.enabled,
+                    deleted=row.deleted,
+                    order=row.order,
+                    options=[[option.value, option.name, option.enabled] for option in row.options],
+                    read_at=at,
+                )
+                for row in rows
+            ],
+            update_conflicts=True,
+            unique_fields=["business", "tag_id"],
+            update_fields=["name", "type", "required", "enabled", "deleted", "order", "options", "read_at"],
+        )
+
+
+def usable(business: Business) -> dict[str, KnownTag]:
+    """Return the tags of a business by id as coding needs them."""
+    return {
+        tag.tag_id: KnownTag(
+            name=tag.name,
+            type=tag.type,
+            required=tag.required,
+            usable=tag.enabled and not tag.deleted,
+            shown_as={value: name for value, name, _ in tag.options},
+        )
+        for tag in Tag.objects.filter(business=business)
+    }
