@@ -1,0 +1,1 @@
+"""`make demo`: the whole product and the simulated companies on one machine, with no service to install."""
