@@ -1,0 +1,1 @@
+"""What people see around the syncs: overview, marketplace, connecting, setup, help."""

@@ -1,0 +1,24 @@
+"""Addresses of the pages around the syncs. Those of one connector begin with its system."""
+
+from django.urls import path
+
+from pexsync.pages import connect, help, marketplace, overview, parts, setup
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("help", help.page, name="help"),
+    path("parts", parts.page, name="parts"),
+    path("apps", marketplace.apps, name="apps"),
+    path("apps/<slug:system>", marketplace.app, name="app"),
+    path("apps/<slug:system>/install", marketplace.install, name="install"),
+    path("<slug:system>", marketplace.launch, name="launch"),
+    path("<slug:system>/connect", connect.page, name="connect"),
+    path("<slug:system>/connect/checks", connect.checks, name="checks"),
+    path("<slug:system>/connect/begin", connect.begin, name="connect-begin"),
+    path("<slug:system>/callback", connect.callback, name="connect-callback"),
+    path("<slug:system>/company", connect.company, name="company"),
+    path("<slug:system>/disconnect", connect.disconnect, name="disconnect"),
+    path("<slug:system>/setup", setup.index, name="setup"),
+    path("<slug:system>/setup/leave", setup.leave, name="setup-leave"),
+    path("<slug:system>/setup/<slug:step>", setup.step, name="setup-step"),
+]

@@ -1,0 +1,61 @@
+"use strict";
+// Small comforts; every page works without them.
+
+// Live parts rest while nobody looks, and tell screen readers at most every five seconds.
+let told = "";
+let toldAt = 0;
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (document.hidden && event.target.hasAttribute("data-live")) event.preventDefault();
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  const live = event.target.closest("[data-live]") || document.querySelector("[data-live]");
+  const region = document.getElementById("live-words");
+  const words = live ? live.getAttribute("data-live") : "";
+  if (!region || !words || words === told || Date.now() - toldAt < 5000) return;
+  told = words;
+  toldAt = Date.now();
+  region.textContent = words;
+});
+
+// Slower when the server does not answer, and a word that what is shown may be old.
+for (const trouble of ["htmx:sendError", "htmx:responseError"]) {
+  document.addEventListener(trouble, (event) => {
+    const stale = document.getElementById("live-stale");
+    if (stale && event.target.hasAttribute("data-live")) stale.hidden = false;
+  });
+}
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const stale = document.getElementById("live-stale");
+  if (stale && event.detail.xhr.status < 400) stale.hidden = true;
+});
+
+document.addEventListener("DOMContentLoaded", () => {
+  // After an error the summary is read first.
+  const summary = document.getElementById("error-summary");
+  if (summary) summary.focus();
+
+  // Choices that belong to a switch or a radio button rest while it is off. Nothing typed in them is lost.
+  for (const part of document.querySelectorAll("[data-when]")) {
+    const [name, value] = part.getAttribute("data-when").split("=");
+    const inputs = document.getElementsByName(name);
+    const show = () => {
+      part.hidden = ![...inputs].some((input) =>
+        input.matches("select") ? input.value === value : input.checked && input.value === value
+      );
+    };
+    for (const input of inputs) input.addEventListener("change", show);
+    show();
+  }
+
+  // "/" goes to the search of the page.
+  const search = document.querySelector("input[type=search]");
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input, textarea, select");
+    if (search && event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      event.preventDefault();
+      search.focus();
+    }
+  });
+});

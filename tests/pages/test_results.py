@@ -1,0 +1,182 @@
+"""History, what became of each transaction of a sync, and the rows behind the counts."""
+
+import csv
+import io
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from syncjobs.models import RunResult
+from syncjobs.views import harmless
+
+
+@pytest.fixture
+def partial(a_run, a_row):
+    """Two posted, one with a receipt; two refused for one reason."""
+    run = a_run(status="partial", rows_due=4, rows_posted=2, rows_failed=2, amount_posted=Decimal("25.00"))
+    a_row("Home Depot", run=run, receipts=2)
+    a_row("Shell", run=run, amount=Decimal("-61.18"))
+    for merchant in ("<b>Bold</b>", "=cmd()"):
+        says = "No Expense Account tag. Tag it in PEX."
+        row = a_row(merchant, state="due", waiting="coding", cause="untagged:account", says=says)
+        RunResult.objects.create(business=run.business, run=run, export=row, cause="untagged:account", says=says)
+    return run
+
+
+def test_history_has_the_columns_people_know(browser, partial):
+    page = browser.get("/xero/history").content.decode()
+    for head in ("Started", "Ended", "Duration", "Status", "Fields", "Transactions"):
+        assert f">{head}<" in page
+    assert "Partial" in page
+    assert "2 need you." in page
+    assert f'href="/xero/runs/{partial.pk}#results"' in page
+    assert "2 of 4 transactions" in page  # for readers, beside 2 / 4
+
+
+def test_an_old_word_gets_a_sentence_beside_it(browser, a_run):
+    a_run(status="partial", fields_due=2, fields_done=0, rows_due=44, rows_posted=44)
+    page = browser.get("/xero/history").content.decode()
+    assert "2 tag lists not updated. All 44 are in Xero." in page
+
+
+def test_history_is_filtered_by_status(browser, a_run):
+    a_run(status="failed", says="Xero asked for a new sign-in. Nothing was posted.")
+    a_run(status="success")
+    page = browser.get("/xero/history?status=failed").content.decode()
+    assert "Nothing was posted." in page
+    assert "No sync ended like that." in browser.get("/xero/history?status=cancelled").content.decode()
+    assert browser.get("/xero/history?status=nonsense").status_code == 200
+
+
+def test_history_before_the_first_sync_says_what_to_do(browser):
+    assert "No sync has run." in browser.get("/xero/history").content.decode()
+
+
+def test_results_say_what_became_of_each(browser, partial):
+    page = browser.get(f"/xero/runs/{partial.pk}").content.decode()
+    assert "2 of 4 are in Xero." in page
+    assert "2 transactions: no Expense Account tag" in page
+    assert "Home Depot" in page
+    assert "2 receipts attached" in page
+    assert "−$61.18" in page
+    assert 'href="https://books.example/record-' in page
+    assert "Needs you" in page
+
+
+def test_what_merchants_are_called_is_text(browser, partial):
+    page = browser.get(f"/xero/runs/{partial.pk}").content.decode()
+    assert "&lt;b&gt;Bold&lt;/b&gt;" in page
+    assert "<b>Bold" not in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen", "unseen"),
+    [
+        ("?view=posted", "Home Depot", "Bold"),
+        ("?view=failed", "Bold", "Home Depot"),
+        ("?q=depot", "Home Depot", "Shell"),
+        ("?view=nonsense", "Home Depot", "nothing"),
+    ],
+)
+def test_results_are_filtered_and_searched(browser, partial, asked, seen, unseen):
+    page = browser.get(f"/xero/runs/{partial.pk}{asked}").content.decode()
+    assert seen in page
+    assert unseen not in page
+
+
+def test_a_search_without_answer_says_so(browser, partial):
+    page = browser.get(f'/xero/runs/{partial.pk}?q="><script>').content.decode()
+    assert "No transaction of this sync answers to that." in page
+    assert "<script>" not in page.replace("<script src", "")
+
+
+def test_a_sync_with_nothing_due_says_so(browser, a_run):
+    page = browser.get(f"/xero/runs/{a_run().pk}").content.decode()
+    assert "Nothing was due." in page
+    assert "This sync posted nothing, and nothing failed." in page
+
+
+def test_the_sheet_is_for_spreadsheets_and_runs_nothing(browser, partial):
+    answer = browser.get(f"/xero/runs/{partial.pk}/results.csv")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert f'filename="xero-sync-{partial.pk}.csv"' in answer.headers["Content-Disposition"]
+    rows = {row["Merchant"]: row for row in csv.DictReader(io.StringIO(answer.content.decode()))}
+    assert rows["Home Depot"]["Receipts"] == "2 of 2"
+    assert rows["Shell"]["Amount"] == "-61.18"
+    assert "'=cmd()" in rows
+    assert rows["<b>Bold</b>"]["State"] == "Needs you"
+
+
+def test_the_sheet_holds_what_the_page_shows(browser, partial):
+    answer = browser.get(f"/xero/runs/{partial.pk}/results.csv?view=posted")
+    assert len(answer.content.decode().splitlines()) == 3
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\nx"])
+def test_a_cell_that_looks_like_a_formula_is_made_harmless(text):
+    assert harmless(text) == f"'{text}"
+    assert harmless("Staples = good") == "Staples = good"
+
+
+@pytest.mark.parametrize(
+    ("view", "merchant"), [("needs_you", "Held"), ("not_due", "Later"), ("queued", "Soon"), ("posted", "There")]
+)
+def test_a_count_opens_its_rows(browser, a_row, view, merchant):
+    a_row("Held", state="held", cause="missing", says="It is gone there.")
+    a_row("Later", state="due", waiting="approval", says="Waiting for approval in PEX.")
+    a_row("Soon", state="due")
+    a_row("There")
+    page = browser.get(f"/xero/transactions?view={view}").content.decode()
+    assert merchant in page
+    assert page.count('<th scope="row"') == 1
+
+
+def test_rows_of_one_cause(browser, a_row):
+    a_row("Held", state="held", cause="missing", says="It is gone there.")
+    a_row("Twice", state="held", cause="doubled", says="It is there twice.")
+    page = browser.get("/xero/transactions?view=needs_you&cause=missing").content.decode()
+    assert "Held" in page
+    assert "Twice" not in page
+    sheet = browser.get("/xero/transactions?view=needs_you&cause=missing&format=csv").content.decode()
+    assert "Held" in sheet
+    assert "Twice" not in sheet
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("?view=needs_you", "Nothing needs you."),
+        ("?q=nothing", "No transaction answers to that."),
+        ("", "No transaction has come in yet."),
+    ],
+)
+def test_an_empty_list_says_why(browser, asked, says):
+    assert says in browser.get(f"/xero/transactions{asked}").content.decode()
+
+
+def test_long_lists_have_pages(browser, a_row):
+    for number in range(51):
+        a_row(f"Shop {number}")
+    page = browser.get("/xero/transactions?view=posted").content.decode()
+    assert "Page 1 of 2" in page
+    assert 'href="?view=posted&amp;page=2"' in page
+    assert browser.get("/xero/transactions?page=999").status_code == 200
+
+
+@pytest.mark.parametrize("address", ["/xero/transactions", "/xero/runs/{run}", "/xero/history"])
+def test_more_rows_cost_no_more_queries(browser, partial, a_row, a_run, address):
+    address = address.format(run=partial.pk)
+    few = queries(browser, address)
+    for number in range(20):
+        a_row(f"Shop {number}", run=partial, receipts=2)
+        a_run()
+    assert queries(browser, address) == few
+    assert few <= 16
+
+
+def queries(browser, address: str) -> int:
+    with CaptureQueriesContext(connection) as seen:
+        assert browser.get(address).status_code == 200
+    return len(seen)
