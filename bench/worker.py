@@ -1,0 +1,203 @@
+"""One worker process: connects to a scene, presses SYNC and tells what it cost. Started by `bench.measures`.
+
+`python -m bench.worker '{"scene": {...}, "runs": 1, "replay": false}'` prints one line of JSON.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+
+def prepare(scene: dict[str, Any]) -> None:
+    """Point the product at the scene; the database is a file of this process's folder."""
+    url = scene["url"]
+    os.environ |= {
+        "ENV_FILE": os.devnull,
+        "SECRET_KEY": "only-for-measuring-only-for-measuring-only-for-measuring",
+        "CREDENTIAL_KEYS": "YmVuY2hiZW5jaGJlbmNoYmVuY2hiZW5jaGJlbmNoYmU=",
+        "PEX_API_URL": f"{url}/pex",
+        "PEX_OAUTH_URL": f"{url}/pex-oauth",
+        "PEX_DASHBOARD_URL": f"{url}/pex-dashboard",
+        "XERO_LOGIN_URL": f"{url}/xero-login",
+        "XERO_IDENTITY_URL": f"{url}/xero-identity",
+        "XERO_API_URL": f"{url}/xero-api",
+        "XERO_GO_URL": f"{url}/xero-go",
+        "PEX_APP_ID": "pexsync-demo",
+        "PEX_APP_SECRET": "pexsync-demo-secret",
+        "XERO_CLIENT_ID": "pexsync-demo-xero",
+        "XERO_CLIENT_SECRET": "pexsync-demo-xero-secret",
+        "DJANGO_SETTINGS_MODULE": "pexsync.settings",
+        "LOG_LEVEL": "ERROR",
+    }
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+def connect(scene: dict[str, Any]) -> Any:
+    """The rows that sign-in, CONNECT and setup would leave."""
+    from connectors.models import Connection, Credential
+    from connectors.pex import auth as pex_auth
+    from connectors.pex.client import Token
+    from connectors.records import Kind
+    from connectors.settings import TAG, FieldSource, Settings
+    from pexsync import clock
+    from pexsync.accounts import permissions
+    from pexsync.accounts.models import Business, User
+    from pexsync.accounts.tenancy import scope
+
+    business = Business.objects.create(pex_id=4410, name="Bench Builders")
+    user = User.objects.create(username="ben.bench")
+    everything = [permission.value for permission in permissions.CONNECTOR]
+    pex_auth.adopt(business, user, pex_auth.SignIn(Token(scene["pex_token"])), everything)
+    tokens, now = scene["tokens"], clock.now()
+    secret = {
+        "access_token": tokens["access_token"],
+        "refresh_token": tokens["refresh_token"],
+        "previous_refresh_token": "",
+        "scope": tokens.get("scope", ""),
+    }
+    settings = Settings(
+        kinds=frozenset({Kind.PURCHASE}),
+        start_date=clock.today() - timedelta(days=90),
+        pex_account=scene["bank"],
+        receipts=scene["receipts"],
+        fields={"account": FieldSource(source=TAG, tag=scene["tag"])},
+    )
+    with scope(business.pk):
+        credential = Credential.store(business, "xero", user, secret, now + timedelta(seconds=1))
+        return Connection.objects.create(
+            business=business,
+            system="xero",
+            state=Connection.State.READY,
+            credential=credential,
+            company=scene["company"],
+            company_name="Bench Builders LLC",
+            settings=settings.stored(),
+            settings_version=1,
+            installed_at=now,
+            preview_confirmed={"purchase": {}},
+        )
+
+
+class Meter:
+    """Counts what a run does to the database, by watching the connection it uses."""
+
+    def __init__(self) -> None:
+        self.queries = 0
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        self.queries += 1
+        return execute(sql, params, many, context)
+
+
+class Recorder(httpx.HTTPTransport):
+    """Keeps every request, so that the same bytes can be sent again by a bare client."""
+
+    kept: list[tuple[str, str, list[tuple[bytes, bytes]], bytes]] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        body = request.read()
+        self.kept.append((request.method, str(request.url), list(request.headers.raw), body))
+        return super().handle_request(request)
+
+
+def run_once(connection: Any) -> dict[str, Any]:
+    from django.db import connection as database
+
+    from syncjobs import engine, runs
+    from syncjobs.models import SyncRun
+
+    meter = Meter()
+    versions = _row_versions(database)
+    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    run = runs.start(connection, None)
+    documents = None
+    with database.execute_wrapper(meter):
+        while run.alive:
+            engine.advance(run.pk)
+            run.refresh_from_db()
+            if run.status == SyncRun.Status.PAUSED:
+                time.sleep(0.05)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    first = _documents_at(run)
+    if first is not None:
+        documents = first
+    return {
+        "status": run.status,
+        "says": run.says,
+        "posted": run.rows_posted,
+        "receipts": run.receipts_done,
+        "seconds": time.perf_counter() - started,
+        "documents_seconds": documents,
+        "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "queries": meter.queries,
+        "row_versions": _row_versions(database) - versions,
+        "peak_rss_mb": after.ru_maxrss / 1024,
+    }
+
+
+def _documents_at(run: Any) -> float | None:
+    """Seconds from SYNC until the last document was remembered as posted."""
+    from django.db.models import Max
+
+    last = run.exports.aggregate(at=Max("posted_at"))["at"]
+    return (last - run.queued_at).total_seconds() if last else None
+
+
+def _row_versions(database: Any) -> int:
+    """Rows inserted, changed or deleted on this connection so far (SQLite counts them)."""
+    database.ensure_connection()
+    return int(database.connection.total_changes)
+
+
+def replay(kept: list[tuple[str, str, list[tuple[bytes, bytes]], bytes]]) -> float:
+    """CPU seconds of a bare client that sends the same requests and reads the answers."""
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    with httpx.Client(timeout=100, trust_env=False) as client:
+        for method, url, headers, body in kept:
+            client.request(method, url, headers=headers, content=body)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    wish = json.loads(sys.argv[1])
+    prepare(wish["scene"])
+    connection = connect(wish["scene"])
+    if wish.get("replay"):
+        import connectors.http
+
+        connectors.http.httpx.HTTPTransport = Recorder  # type: ignore[attr-defined]
+    _warm()
+    idle = _rss_mb()
+    results = []
+    for _ in range(wish.get("runs", 1)):
+        results.append(run_once(connection))
+        connection.refresh_from_db()
+    answer: dict[str, Any] = {"idle_rss_mb": idle, "runs": results}
+    if wish.get("replay"):
+        answer["replay_cpu"], answer["requests"] = replay(Recorder.kept), len(Recorder.kept)
+    print(json.dumps(answer, default=str))
+
+
+def _warm() -> None:
+    """Load what an idle worker has loaded."""
+    import syncjobs.tasks  # noqa: F401
+
+
+def _rss_mb() -> float:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 1024 / 1024
+
+
+if __name__ == "__main__":
+    main()
