@@ -144,7 +144,7 @@ class Northwind:
         self.events: list[tuple[datetime, Callable[[], object]]] = []
 
     def build(self) -> None:
-        self.business = self.world.add_business("Northwind Builders", "Prepaid", 4410)
+        self.business = self.world.add_business("Northwind Builders", "Prepaid", 4410, use_bill_pay=True)
         self.business.add_admin("dana.admin", "Dana", "Whitfield")
         viewer = ALL - {"ManageCardholder", "EditBusinessProfile"}
         self.business.add_admin("sam.viewer", "Sam", "Ortega", viewer)

@@ -4,7 +4,7 @@ A row is overwritten only by a newer read. PEX allows few list reads an hour, so
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from hashlib import blake2b
@@ -42,18 +42,29 @@ def refresh(
 ) -> Read:
     """Read the card list and the business list of these days into the mirror.
 
-    `names` are the cardholders by card account. With `bill_pay` the card list is read twice, with and without the
-    charges that paid bills, because a row itself does not tell. `step(rows)` is called after each chunk.
+    `names` are the cardholders by card account. Where `bill_pay` is in use the card list is read twice, with and
+    without the charges that paid bills, because a row itself does not tell. `step(rows)` is called after each chunk.
     Raises `RetryLater`, `NotAuthorized`.
     """
     at = clock.now()
     plain = _ids(client.card_transactions(days.first, days.last, bill_pay=False)) if bill_pay else None
     total = changed = 0
+    holds: set[int] = set()
     for rows in _chunks(_records(business, client, days, names, plain)):
         changed += save(business.pk, rows, at)
+        holds.update(row.pex_id for row in rows if row.pending)
         total += len(rows)
         step(total)
+    _drop_holds(business.pk, days.first, holds)
     return Read(total, changed)
+
+
+def _drop_holds(business_id: int, since: date, seen: set[int]) -> None:
+    """Holds PEX shows no more: settled under another id, or dropped off. Such rows were for display only."""
+    with scope(business_id):
+        known = PexTransaction.objects.filter(business_id=business_id, pending=True, happened_at__date__gte=since)
+        gone = [pk for pk, pex_id in known.values_list("pk", "pex_id") if pex_id not in seen]
+        PexTransaction.objects.filter(pk__in=gone).delete()
 
 
 def _ids(rows: Iterable[Mapping[str, Any]]) -> set[int]:
@@ -63,13 +74,10 @@ def _ids(rows: Iterable[Mapping[str, Any]]) -> set[int]:
 def _records(
     business: Business, client: PexClient, days: Window, names: Mapping[int, str], plain: set[int] | None
 ) -> Iterator[Transaction]:
-    for row in client.card_transactions(days.first, days.last, bill_pay=True, pendings=True):
-        record = mapping.card_row(row)
-        yield replace(
-            record,
-            cardholder=names.get(record.account_id or 0, ""),
-            bill_pay=plain is not None and not record.pending and record.pex_id not in plain,
-        )
+    # Without the feature one read is enough: PEX leaves such charges out of it by itself.
+    for row in client.card_transactions(days.first, days.last, bill_pay=plain is not None, pendings=True):
+        paid_a_bill = plain is not None and not row.get("IsPending") and row["TransactionId"] not in plain
+        yield mapping.card_row(row, names, bill_pay=paid_a_bill)
     for row in client.business_transactions(days.first, days.last):
         yield mapping.business_row(row, charge=business.charge)
 

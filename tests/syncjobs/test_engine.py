@@ -150,6 +150,15 @@ class TestWhatIsNotDue:
         assert acme.sync().status == Status.SUCCESS
         assert not Export.objects.exists()
 
+    def test_a_hold_that_settled_under_another_id_leaves_the_mirror(self, acme, travel):
+        hold = acme.purchase("12.50", settled=None)
+        acme.sync()
+        assert PexTransaction.objects.get().pending
+        acme.pex.settle(hold, amount="13.00", at=clock.now())
+        acme.sync()
+        [row] = PexTransaction.objects.all()
+        assert (row.pending, row.amount) == (False, Decimal("13.00"))
+
     def test_an_unapproved_purchase_waits_and_goes_once_it_is_approved(self, acme):
         row = acme.purchase("12.50", approval="NotReviewed")
         acme.purchase("1.00")
