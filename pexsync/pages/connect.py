@@ -262,7 +262,13 @@ def _choose(
     if connection.company and chosen.id != connection.company and _under_way(request, connection):
         says = f"Some transactions are on their way to {connection.company_name}. Change it once they have arrived."
         return _company_page(request, connection, companies, error=says)
+    moved = bool(connection.company) and chosen.id != connection.company
     _settle(connection, chosen)
+    if moved and connection.settings_version:
+        messages.warning(
+            request, f"Connected to {chosen.name}. Its accounts are others: go through the setup once more."
+        )
+        return redirect("setup", connection.system)
     messages.success(request, f"Connected to {chosen.name}.")
     return redirect("connect" if not connection.settings_version else "launch", connection.system)
 
@@ -276,8 +282,11 @@ def _under_way(request: BusinessRequest, connection: Connection) -> bool:
 
 
 def _settle(connection: Connection, chosen: Company) -> None:
+    """To another company nothing is sent before somebody has confirmed what would be (rule L9)."""
+    confirmed = connection.preview_confirmed if chosen.id == connection.company else {}
     with tenancy.scope(connection.business_id):
         Connection.objects.filter(pk=connection.pk).update(
+            preview_confirmed=confirmed,
             company=chosen.id,
             company_name=chosen.name,
             company_facts=dict(chosen.facts),
@@ -285,7 +294,7 @@ def _settle(connection: Connection, chosen: Company) -> None:
             failure="",
             failed_at=None,
         )
-    connection.refresh_from_db()
+        connection.refresh_from_db()
 
 
 def _waiting(request: BusinessRequest, connection: Connection) -> str:

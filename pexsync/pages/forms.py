@@ -119,10 +119,14 @@ class StepForm(forms.Form):
         if not self.is_bound:
             return []
         found = []
-        for name, errors in self.errors.items():
+        for name, errors in sorted(self.errors.items(), key=self._place):
             target = self[name].id_for_label if name in self.fields else "form"
             found += [(target or self[name].auto_id, str(error)) for error in errors]
         return found
+
+    def _place(self, item: tuple[str, Any]) -> int:
+        names = list(self.fields)
+        return names.index(item[0]) if item[0] in names else len(names)
 
     def _as_typed(self) -> QueryDict:
         data = QueryDict(mutable=True)
@@ -171,6 +175,7 @@ class SyncOptions(StepForm):
             "start_date": draft.start_date,
             "end_date": draft.end_date,
         }
+        self.order_fields([f"kind_{kind.value}" for kind in self.books.kinds()])
         for name in ("start_date", "end_date"):
             self.fields[name].widget.attrs |= {"min": self.limit.isoformat(), "max": self.books.today.isoformat()}
 

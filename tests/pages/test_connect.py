@@ -115,11 +115,12 @@ def test_a_company_that_the_sign_in_does_not_open_is_refused(browser, acme, riva
 
 
 def test_signed_in_again_to_the_same_company_all_goes_on(browser, acme, change, nora):
-    change(state="failed", failure="Xero ended the sign-in.")
+    change(state="failed", failure="Xero ended the sign-in.", preview_confirmed={"purchase": {}})
     assert browser.get(at_xero(browser, nora.email, [acme.books.id])).url == "/xero"
     acme.connection.refresh_from_db()
     assert acme.connection.ready
     assert acme.connection.settings_version == 1
+    assert acme.connection.preview_confirmed == {"purchase": {}}
     assert "Signed in again." in browser.get("/xero/sync").content.decode()
 
 
@@ -140,6 +141,16 @@ def test_the_company_cannot_change_while_something_is_on_its_way(browser, acme, 
     answer = browser.post("/xero/company", {"company": other.id})
     assert answer.status_code == 422
     assert "on their way" in answer.content.decode()
+
+
+def test_another_company_asks_for_the_setup_and_a_new_confirmation(browser, acme, change, sandbox):
+    other = sandbox.worlds["xero"].add_organisation(name="Another LLC", short_code="!other")
+    person = sandbox.worlds["xero"].add_user("Olga", "olga@example.com", [acme.books, other])
+    change(preview_confirmed={"purchase": {"by": "ann.admin"}})
+    browser.get(at_xero(browser, person.email, [acme.books.id, other.id]))
+    assert browser.post("/xero/company", {"company": other.id}).url == "/xero/setup"
+    acme.connection.refresh_from_db()
+    assert (acme.connection.company, acme.connection.preview_confirmed) == (other.id, {})
 
 
 def test_a_session_failure_offers_both_ways_and_says_nothing_is_lost(browser, change):
