@@ -54,6 +54,7 @@ def environment(home: Home, port: int, sandbox_port: int) -> dict[str, str]:
         "DATA_DIR": str(home.data),
         "CLOCK_FILE": str(home.clock),
         "LOG_JSON": "true",
+        "SHOW_PARTS": "true",
         "PYTHONUNBUFFERED": "1",
     }
 

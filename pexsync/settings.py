@@ -205,6 +205,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 
+SHOW_PARTS = env.bool("SHOW_PARTS", default=False)  # the page /parts for everybody, not only for staff
 LOG_JSON = env.bool("LOG_JSON", default=not DEBUG)
 LOGGING_CONFIG = "pexsync.logs.configure"
 LOGGING = {"json": LOG_JSON, "level": env("LOG_LEVEL", default="INFO")}

@@ -6,18 +6,18 @@ Counts come from the tally, never from counting the ledger.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
 
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 
 from connectors import registry
 from connectors.models import Connection
 from pexsync import clock
+from pexsync.accounts.models import Business
 from syncjobs import wording
 from syncjobs.judge import NEEDS_YOU, waits_for
 from syncjobs.models import Export, ExportReceipt, PexTransaction, RunResult, SyncRun, Tally
 from syncjobs.transitions import State
-from syncjobs.wording import Label
+from syncjobs.wording import Label, money
 
 GROUPS = 20  # causes shown at once
 EXAMPLES = 3
@@ -93,23 +93,30 @@ def _group(state: str, waits: str) -> str:
 def _sentence(connection: Connection, standing: Standing) -> str:
     """Everything in the books, what is waiting, who must act: numbers before adjectives."""
     connector = registry.ALL[connection.system]
+    groups = (standing.queued, standing.needs_you, standing.checking, standing.not_due)
+    known = standing.posted_total + sum(group.count for group in groups)
     parts = []
     if standing.posted_total:
-        open_rows = standing.queued.count + standing.needs_you.count + standing.checking.count
-        which = "All" if not open_rows else ""
-        upto = _ledger(connection).filter(state=State.POSTED).aggregate(day=Max("settled_on"))["day"]
-        day = f" up to {upto.day} {upto:%B}" if upto else ""
-        subject = f"{which} {standing.posted_total:,} settled {_plural(standing.posted_total)}{day}".strip()
-        parts.append(f"{subject} {'is' if standing.posted_total == 1 else 'are'} {connector.where}.")
-    if standing.needs_you.count:
-        parts.append(f"{standing.needs_you.count:,} {'needs' if standing.needs_you.count == 1 else 'need'} you.")
-    if standing.queued.count:
-        parts.append(f"{standing.queued.count:,} {'is' if standing.queued.count == 1 else 'are'} queued.")
-    if standing.checking.count:
-        parts.append(f"{standing.checking.count:,} being checked with {connector.label}.")
-    if not parts:
-        parts.append(f"Nothing is {connector.where} yet.")
-    return " ".join(parts)
+        upto = _ledger(connection).aggregate(day=Max("settled_on"))["day"]
+        which = f"All {known:,}" if known == standing.posted_total else f"{standing.posted_total:,} of {known:,}"
+        until = f" up to {upto.day} {upto:%B}" if upto else ""
+        verb = "is" if standing.posted_total == 1 else "are"
+        parts.append(f"{which} settled {_plural(known)}{until} {verb} {connector.where}.")
+    parts += [
+        f"{group.count:,} {one if group.count == 1 else many}."
+        for group, one, many in (
+            (standing.needs_you, "needs you", "need you"),
+            (standing.queued, "is queued", "are queued"),
+            (
+                standing.checking,
+                f"is being checked with {connector.label}",
+                f"are being checked with {connector.label}",
+            ),
+            (standing.not_due, "is not due yet", "are not due yet"),
+        )
+        if group.count
+    ]
+    return " ".join(parts or [f"Nothing is {connector.where} yet."])
 
 
 def _plural(count: int) -> str:
@@ -153,7 +160,7 @@ def _merchants(connection: Connection, exports: Iterable[int]) -> dict[int, str]
     rows = list(_ledger(connection).filter(pk__in=exports))
     mirrored = transactions_of(connection.business_id, rows)
     return {
-        row.pk: f"{transaction.merchant_clean or transaction.merchant or transaction.description} {row.amount}"
+        row.pk: f"{transaction.merchant_clean or transaction.merchant or transaction.description} {money(row.amount)}"
         for row in rows
         if (transaction := mirrored.get((row.source, row.pex_id)))
     }
@@ -227,16 +234,16 @@ def _searched(rows: QuerySet[Export], business_id: int, search: str) -> QuerySet
     return rows.filter(wanted)
 
 
-def result_rows(business_id: int, exports: Sequence[Export], run: SyncRun | None = None) -> list[ResultRow]:
+def result_rows(business: Business, exports: Sequence[Export], run: SyncRun | None = None) -> list[ResultRow]:
     """What a page shows of some ledger rows: three queries, whatever their number.
 
     With a run, a row that run failed at says why it failed then, as long as it still waits.
     """
-    mirrored = transactions_of(business_id, exports)
+    mirrored = transactions_of(business.pk, exports)
     receipts: dict[int, list[ExportReceipt]] = {}
     for receipt in ExportReceipt.objects.filter(export__in=[row.pk for row in exports]).order_by("pk"):
         receipts.setdefault(receipt.export_id, []).append(receipt)
-    failures: dict[int, Any] = {}
+    failures: dict[int, RunResult] = {}
     if run is not None:
         results = RunResult.objects.filter(run=run, export__in=[row.pk for row in exports])
         failures = {result.export_id: result for result in results}
@@ -248,7 +255,7 @@ def result_rows(business_id: int, exports: Sequence[Export], run: SyncRun | None
             ResultRow(
                 export=row,
                 transaction=mirrored.get((row.source, row.pex_id)),
-                label=wording.state_of(row, connector),
+                label=wording.state_of(row, connector, business.zone),
                 says=row.says or (failure.says if failure and waits_for(row.waiting) else ""),
                 link=row.link,
                 field=field_of(row.cause),

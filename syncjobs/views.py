@@ -329,7 +329,7 @@ def results(request: BusinessRequest, system: str, run: int) -> HttpResponse:
         "says": _outcome(found, connector),
         "causes": _causes(found),
         "page": page,
-        "rows": standing.result_rows(request.business.pk, list(page), found),
+        "rows": standing.result_rows(request.business, list(page), found),
         "view": view,
         "views": RUN_VIEWS,
         "search": search,
@@ -365,7 +365,7 @@ def rows(request: BusinessRequest, system: str) -> HttpResponse:
         "connector": connector,
         "connection": connection,
         "page": page,
-        "rows": standing.result_rows(request.business.pk, list(page)),
+        "rows": standing.result_rows(request.business, list(page)),
         "view": view,
         "views": ROW_VIEWS,
         "search": search,
@@ -412,7 +412,7 @@ def _sheet(request: BusinessRequest, name: str, found: QuerySet[Export], run: Sy
     writer.writerow(SHEET)
     exports = list(found)
     for start in range(0, len(exports), CHUNK):
-        for row in standing.result_rows(request.business.pk, exports[start : start + CHUNK], run):
+        for row in standing.result_rows(request.business, exports[start : start + CHUNK], run):
             writer.writerow(_sheet_row(row))
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from decimal import Decimal, InvalidOperation
 
 from connectors.connector import Connector
 from pexsync import clock
@@ -72,3 +73,15 @@ def _time(at: datetime, zone: tzinfo | None) -> str:
 
 def status_of(run: SyncRun) -> Label:
     return Label(RUN_TONES[SyncRun.Status(run.status)], SyncRun.Status(run.status).label)
+
+
+def money(amount: Decimal | str | int | None) -> str:
+    """Return "$1,234.50" or "−$41.94"; an em dash when unknown."""
+    if amount is None or amount == "":
+        return "—"
+    try:
+        exact = Decimal(str(amount))
+    except InvalidOperation:
+        return "—"
+    sign = "\N{MINUS SIGN}" if exact < 0 else ""
+    return f"{sign}${abs(exact):,.2f}"

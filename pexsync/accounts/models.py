@@ -1,11 +1,13 @@
 """Businesses (the tenants), people, and who may do what where."""
 
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.http import HttpRequest
 
+from pexsync import clock
 from pexsync.accounts.permissions import Permission
 
 
@@ -27,6 +29,14 @@ class Business(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where its people's clocks stand; PEX's own zone where the name is not known."""
+        try:
+            return ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            return clock.EASTERN
 
     @property
     def charge(self) -> bool:

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.http import HttpRequest
 
 from connectors import registry
 from pexsync.accounts import tenancy
 from pexsync.accounts.models import Business, Membership
-from pexsync.clock import EASTERN
 from pexsync.pages import words
 
 OTHERS = 50  # businesses offered in the switcher
@@ -32,7 +30,7 @@ class Frame:
         self.business, self.person = business, request.user
         self.here = match.url_name or "" if match else ""  # which link of the rail is lit
         self.system = str(match.kwargs.get("system", "")) if match else ""
-        self.zone = zone_of(business)
+        self.zone = business.zone
 
     @cached_property
     def others(self) -> list[Membership]:
@@ -56,10 +54,3 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     """The frame of a signed-in person's page; None elsewhere."""
     business: Business | None = getattr(request, "business", None)
     return {"frame": Frame(request, business) if business else None}
-
-
-def zone_of(business: Business) -> ZoneInfo:
-    try:
-        return ZoneInfo(business.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        return EASTERN

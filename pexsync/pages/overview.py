@@ -12,7 +12,7 @@ from connectors import registry
 from pexsync.accounts.models import Business, BusinessRequest
 from pexsync.pages import marketplace, words
 from pexsync.pages.marketplace import Tile
-from syncjobs import standing
+from syncjobs import standing, wording
 from syncjobs.standing import CauseGroup
 
 UNKNOWN = "PEX has not told us this figure yet; the next sync asks again."
@@ -75,7 +75,7 @@ def figures(business: Business, names: Sequence[tuple[str, str]]) -> list[Figure
         if value in (None, ""):
             found.append(Figure(name, "—", UNKNOWN))
         else:
-            found.append(Figure(name, str(value) if key in COUNTS else words.money(str(value))))
+            found.append(Figure(name, str(value) if key in COUNTS else wording.money(str(value))))
     return found
 
 
@@ -106,7 +106,7 @@ def _task(tile: Tile, group: CauseGroup) -> Task:
     first, others = words.headline(group.says)
     return Task(
         title=f"{counted}: {first}",
-        says=f"{others} {words.money(group.amount)} for {tile.connector.label}.".strip(),
+        says=f"{others} {wording.money(group.amount)} for {tile.connector.label}.".strip(),
         word="SHOW",
         link=reverse("manage", args=[tile.connector.key]) + "#needs-you",
     )

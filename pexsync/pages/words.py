@@ -1,7 +1,6 @@
 """The word, tone and shape of every state a page shows. A state is never told by colour alone."""
 
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
 from connectors.models import Connection
@@ -33,18 +32,6 @@ def of_connection(connection: Connection) -> tuple[str, str]:
     if state == Connection.State.READY and not connection.settings_version:
         return "warn", "Connected: Not set up"
     return CONNECTION_TONES[state], str(state.label)
-
-
-def money(amount: Decimal | str | int | None) -> str:
-    """Return "$1,234.50" or "−$41.94"; an em dash when unknown."""
-    if amount is None or amount == "":
-        return "—"
-    try:
-        exact = Decimal(str(amount))
-    except InvalidOperation:
-        return "—"
-    sign = "\N{MINUS SIGN}" if exact < 0 else ""
-    return f"{sign}${abs(exact):,.2f}"
 
 
 def day(moment: datetime, now: datetime, zone: ZoneInfo) -> str:

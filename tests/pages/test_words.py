@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pexsync.pages import words
+from syncjobs import wording
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOW = datetime(2026, 5, 3, 14, 0, tzinfo=UTC)
@@ -16,7 +17,7 @@ NOW = datetime(2026, 5, 3, 14, 0, tzinfo=UTC)
     [("1234.5", "$1,234.50"), ("-41.94", "\N{MINUS SIGN}$41.94"), (0, "$0.00"), (None, "—"), ("", "—"), ("soon", "—")],
 )
 def test_money_has_a_minus_sign_and_cents(amount, shown):
-    assert words.money(amount) == shown
+    assert wording.money(amount) == shown
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,14 @@ from structlog.contextvars import get_contextvars
 
 from pexsync import clock
 from pexsync.pages import words
+from syncjobs import wording
 
 register = template.Library()
 
 
 @register.filter
 def money(amount: Decimal | str | None) -> str:
-    return words.money(amount)
+    return wording.money(amount)
 
 
 @register.filter
