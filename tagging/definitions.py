@@ -1,11 +1,32 @@
 """Reading PEX's tag definitions into our copy, and handing them to whoever codes."""
 
+from django.core.cache import cache
+
+from connectors.pex import auth, mapping
 from connectors.pex.mapping import TagDefinition
 from connectors.records import KnownTag
 from pexsync import clock
 from pexsync.accounts.models import Business
 from pexsync.accounts.tenancy import scope
 from tagging.models import Tag
+
+
+ASKED_AGAIN = 120  # seconds for which one answer of PEX serves
+
+
+def refresh(business: Business, fresh: bool = False) -> None:
+    """Ask PEX for the tags of a business, unless that was done just now. Never inside a transaction.
+
+    Raises `NotAuthorized`, `RetryLater`; our copy then stays what it was.
+    """
+    key = f"tags:{business.pk}"
+    if not fresh and cache.get(key):
+        return
+    with auth.client_for(business) as pex:
+        rows = pex.tags()
+    if rows is not None:
+        save(business, [mapping.tag(row) for row in rows])
+    cache.set(key, True, ASKED_AGAIN)
 
 
 def save(business: Business, rows: list[TagDefinition]) -> None:

@@ -49,7 +49,8 @@ class Books:
     fields: Sequence[Field] = ()
     options: Mapping[str, Sequence[Option]] = field(default_factory=dict)
     tags: Sequence[Tag] = ()
-    trouble: str = ""  # why the lists are missing, a sentence
+    trouble: str = ""  # why lists are missing, a sentence
+    silent: str = ""  # whose they are, where not the connector's own
 
     def kinds(self) -> list[Kind]:
         other = Kind.TRANSFER if self.charge else Kind.BILL_PAYMENT

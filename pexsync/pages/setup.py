@@ -23,7 +23,7 @@ from connectors.settings import FieldSource, Settings
 from pexsync import clock
 from pexsync.accounts import tenancy
 from pexsync.accounts.middleware import needs, outside
-from pexsync.accounts.models import BusinessRequest
+from pexsync.accounts.models import Business, BusinessRequest
 from pexsync.accounts.permissions import CONNECTOR
 from pexsync.pages.forms import (
     TEXT,
@@ -37,6 +37,7 @@ from pexsync.pages.forms import (
 from syncjobs import standing
 from syncjobs.coding import ACCOUNT
 from syncjobs.views import connection_of, connector_of
+from tagging import definitions
 from tagging.models import Tag
 
 ASKED_AGAIN = 120  # seconds after which the books are asked again for their lists
@@ -122,12 +123,15 @@ def step(request: BusinessRequest, system: str, step: str) -> HttpResponse:
     here = BY_KEY.get(step)
     with tenancy.reading(request.business.pk):
         connection = connection_of(request, system)
-        tags = list(request.business.tags.filter(enabled=True, deleted=False))
     if here is None:
         raise Http404
     if here.form is None or not connection.ready:
         return redirect("connect", system)
-    books = read_books(connection, tags, here.form.reads, fresh="again" in request.GET)
+    fresh = "again" in request.GET
+    tags, silent = tags_of(request.business, fresh)
+    books = read_books(connection, tags, here.form.reads, fresh)
+    if silent and not books.trouble:
+        books = replace(books, trouble=silent, silent="PEX")
     if request.method == "POST":
         return _left(request, connection, here, books)
     form = here.form(books, draft_of(connection), typed=typed(connection, here))
@@ -145,6 +149,18 @@ def leave(request: BusinessRequest, system: str) -> HttpResponse:
         return redirect("manage", system)
     messages.info(request, "Left the setup. What you filled in is kept; finish it any time.")
     return redirect("apps")
+
+
+def tags_of(business: Business, fresh: bool) -> tuple[list[Tag], str]:
+    """The tags of a business as PEX has them now; our last copy where PEX is silent, with why if there is none."""
+    silent = ""
+    try:
+        definitions.refresh(business, fresh)
+    except ConnectorError as error:
+        silent = error.says
+    with tenancy.reading(business.pk):
+        tags = list(business.tags.filter(enabled=True, deleted=False))
+    return tags, "" if tags else silent
 
 
 def stepper(connection: Connection, connector: type[Connector], here: str) -> list[Mark]:
