@@ -84,7 +84,7 @@ def serve(desk: Desk, port: int, data: Path | None, host: str = "127.0.0.1") -> 
 
     OSError when the port is taken.
     """
-    with socket.socket() as bound:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
         config = uvicorn.Config(application(desk), http=DroppableProtocol, log_level="warning", lifespan="off")

@@ -1,5 +1,6 @@
 """Checking: every row of the mirror that is or comes into the ledger is judged, and people see why one does not go."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ from connectors.records import Kind, Transaction
 from pexsync.accounts.tenancy import reading, scope
 from syncjobs import coding, facts, judge, keys, ledger, mirror, runs
 from syncjobs.desk import Desk
-from syncjobs.judge import Due, Judgement, Rules, Wait
+from syncjobs.judge import Due, Hold, Judgement, Rules, Wait
 from syncjobs.models import Export, PexTransaction, RunResult, SyncRun
 from syncjobs.transitions import State, Who
 from syncjobs.window import Window
@@ -27,18 +28,18 @@ class Verdicts:
         self.judged = self.waiting = self.due = self.needs_you = 0
         self.settings_problem = ""
         self._settings = 0
-        self._new: list[tuple[Export, Wait]] = []
+        self._new: list[tuple[Export, Wait | Hold]] = []
 
     def add(self, export: Export, verdict: Judgement) -> None:
         self.judged += 1
         match verdict:
             case Due():
                 self.due += 1
-            case Wait(needs_you=True):
+            case Wait(needs_you=True) | Hold():
                 self.due += 1
                 self.needs_you += 1
                 self._new.append((export, verdict))
-                if verdict.word == "settings":
+                if isinstance(verdict, Wait) and verdict.word == "settings":
                     self._settings += 1
                     self.settings_problem = verdict.says
             case Wait():
@@ -49,7 +50,7 @@ class Verdicts:
         """The sentence about the settings, when no row gets past it; else ""."""
         return self.settings_problem if self._settings and self._settings == self.due else ""
 
-    def take_new(self) -> list[tuple[Export, Wait]]:
+    def take_new(self) -> list[tuple[Export, Wait | Hold]]:
         new, self._new = self._new, []
         return new
 
@@ -88,19 +89,32 @@ def verdict_on(
 
 
 def preview(desk: Desk, run: SyncRun, rules: Rules) -> list[dict[str, Any]]:
-    """Count and sum per month and kind of what would enter the ledger and go out. Money is text."""
-    sums: dict[tuple[str, Kind], tuple[int, Decimal]] = {}
+    """Count and sum per month and kind what would go out, and count what a person must mend first. Money is text."""
+    ready: dict[tuple[str, Kind], list[Decimal]] = {}
+    blocked: Counter[tuple[str, Kind]] = Counter()
     for new, _ in rows_to_judge(desk, run, rules):
         for record in new:
             verdict = verdict_on(desk, rules, record)
-            if record.kind and (isinstance(verdict, Due) or (isinstance(verdict, Wait) and verdict.needs_you)):
-                name = (f"{coding.settled_on(record):%Y-%m}", record.kind)
-                count, total = sums.get(name, (0, Decimal()))
-                sums[name] = (count + 1, total + record.amount)
+            name = (f"{coding.settled_on(record):%Y-%m}", record.kind or Kind.PURCHASE)
+            if isinstance(verdict, Due):
+                ready.setdefault(name, []).append(record.amount)
+            elif needs_you(verdict):
+                blocked[name] += 1
     return [
-        {"month": month, "kind": kind.value, "count": count, "sum": str(total)}
-        for (month, kind), (count, total) in sorted(sums.items())
+        {
+            "month": month,
+            "kind": kind.value,
+            "count": len(ready.get((month, kind), ())),
+            "sum": str(sum(ready.get((month, kind), ()), Decimal("0.00"))),
+            "blocked": blocked[month, kind],
+        }
+        for month, kind in sorted({*ready, *blocked})
     ]
+
+
+def needs_you(verdict: Judgement) -> bool:
+    """Whether a person must do something before the row goes."""
+    return isinstance(verdict, Hold) or (isinstance(verdict, Wait) and verdict.needs_you)
 
 
 def rows_to_judge(desk: Desk, run: SyncRun, rules: Rules) -> Iterator[tuple[list[Transaction], list[Pair]]]:
@@ -178,18 +192,18 @@ def _rejudge(desk: Desk, rules: Rules, pairs: Sequence[Pair], verdicts: Verdicts
     ledger.judged(desk.actor(Who.JUDGE), moving)
 
 
-def save_results(desk: Desk, run: SyncRun, failures: Sequence[tuple[Export, Wait]]) -> None:
+def save_results(desk: Desk, run: SyncRun, failures: Sequence[tuple[Export, Wait | Hold]]) -> None:
     """Keep what did not go in this run and why; successes are read from the ledger."""
     rows = [
         RunResult(
             business_id=desk.business.pk,
             run=run,
             export=export,
-            cause=(wait.cause or wait.word)[:30],
-            says=wait.says[:500],
-            field=wait.field[:60],
+            cause=(why.cause or why.word if isinstance(why, Wait) else why.cause)[:30],
+            says=why.says[:500],
+            field=why.field[:60] if isinstance(why, Wait) else "",
         )
-        for export, wait in failures
+        for export, why in failures
     ]
     if rows:
         with scope(desk.business.pk):

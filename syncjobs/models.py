@@ -216,7 +216,7 @@ class SyncRun(models.Model):
     cancel_asked_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)  # slices in a row that did not come to their end
     mirrored_at = models.DateTimeField(null=True)  # when this run's read of PEX was complete
-    preview = models.JSONField(default=list)  # [{"month", "kind", "count", "sum"}] a person is asked to confirm
+    preview = models.JSONField(default=list)  # [{"month", "kind", "count", "sum", "blocked"}] to confirm
     confirmed_at = models.DateTimeField(null=True)
     rows_read = models.PositiveIntegerField(default=0)
     rows_judged = models.PositiveIntegerField(default=0)

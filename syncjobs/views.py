@@ -91,6 +91,7 @@ class PreviewLine:
     kind: str
     count: int
     amount: Decimal
+    blocked: int  # a person must mend these first
 
 
 # --- which connector, which connection --------------------------------------------------------------------------------
@@ -224,16 +225,19 @@ def progress(run: SyncRun, connector: type[Connector]) -> dict[str, Any]:
             kind=Kind(line["kind"]).label.capitalize() + "s",
             count=line["count"],
             amount=Decimal(line["sum"]),
+            blocked=line["blocked"],
         )
         for line in run.preview
     ]
+    ready, blocked = sum(line.count for line in lines), sum(line.blocked for line in lines)
     return {
-        "title": _title(run, connector, sum(line.count for line in lines) if asked else 0),
+        "title": _title(run, connector, ready if asked else None),
         "says": _says(run, connector, asked),
         "phases": phases(run),
         "asked": asked,
         "preview": lines,
-        "preview_count": sum(line.count for line in lines),
+        "preview_count": ready,
+        "preview_blocked": blocked,
         "preview_sum": sum((line.amount for line in lines), Decimal("0.00")),
         "announce": _announcement(run, connector),
     }
@@ -454,10 +458,10 @@ def harmless(text: str) -> str:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _title(run: SyncRun, connector: type[Connector], to_confirm: int) -> str:
+def _title(run: SyncRun, connector: type[Connector], to_confirm: int | None) -> str:
     if run.cancel_asked_at:
         return "Cancelling the sync"
-    if to_confirm:
+    if to_confirm is not None:
         return f"{to_confirm:,} {'transaction is' if to_confirm == 1 else 'transactions are'} ready to send"
     if run.phase in (Phase.SENDING, Phase.RECEIPTS):
         return f"Syncing: {run.rows_posted:,} of {run.rows_due:,} are {connector.where}"

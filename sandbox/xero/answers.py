@@ -1,6 +1,7 @@
 """What the API is asked and what it answers: the request as handlers see it, envelopes and refusals."""
 
 import json
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from sandbox.xero.organisation import Organisation
 from sandbox.xero.shapes import Style
 from sandbox.xero.world import Access, App, XeroWorld
 
+CONTROL = re.compile(rb"\\u00[01]")
 NO_SUCH = "The resource you're looking for cannot be found"
 
 
@@ -76,10 +78,7 @@ class ApiRequest:
         if media not in ("application/json", "text/json"):
             raise Refused(plain(415, "Unsupported Media Type"))
         try:
-            content = json.loads(self.body, parse_float=Decimal)
-            if b"\\u" in self.body:
-                json_text(content).encode()  # half a surrogate pair is no text
-            return content
+            return _loaded(self.body)
         except (ValueError, RecursionError):
             raise Refused(unreadable("JSON for post data was invalid")) from None
 
@@ -112,6 +111,16 @@ class ApiRequest:
         if self.wants_xml:
             return Answer(200, xml_text(text).encode(), "text/xml; charset=utf-8")
         return Answer(200, text.encode())
+
+
+def _loaded(body: bytes) -> Any:
+    """Return the JSON of a body. Raises ValueError, also for control characters and halves of surrogate pairs."""
+    content = json.loads(body, parse_float=Decimal)
+    if CONTROL.search(body):
+        raise ValueError("control character")
+    if b"\\u" in body:
+        json_text(content).encode()
+    return content
 
 
 def new_answer_id() -> str:

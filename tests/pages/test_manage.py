@@ -25,8 +25,8 @@ def _no_worker(monkeypatch) -> None:
 @pytest.fixture
 def waiting(a_run) -> SyncRun:
     preview = [
-        {"month": "2026-09", "kind": "purchase", "count": 41, "sum": "1234.50"},
-        {"month": "2026-10", "kind": "purchase", "count": 77, "sum": "-12.00"},
+        {"month": "2026-09", "kind": "purchase", "count": 41, "sum": "1234.50", "blocked": 0},
+        {"month": "2026-10", "kind": "purchase", "count": 77, "sum": "-12.00", "blocked": 0},
     ]
     return a_run(status="paused", phase="checking", preview=preview, rows_due=118)
 

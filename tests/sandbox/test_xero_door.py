@@ -66,7 +66,15 @@ def test_an_unheard_of_value_can_be_slipped_in(books: Books):
 
 @pytest.mark.parametrize(
     ("content", "number"),
-    [("{", 14), ('{"BankTransactions": 7}', 14), ('{"BankTransactions": []}', 17), ("{}", 17), ("", 17)],
+    [
+        ("{", 14),
+        (r'{"BankTransactions": [{"Reference": "\ud800"}]}', 14),
+        (r'{"Reference": "\u0001"}', 14),
+        ('{"BankTransactions": 7}', 14),
+        ('{"BankTransactions": []}', 17),
+        ("{}", 17),
+        ("", 17),
+    ],
 )
 def test_a_body_that_says_nothing_is_refused_by_number(books: Books, content: str, number: int):
     answer = books.call("PUT", "BankTransactions", content=content, headers={"Content-Type": "application/json"})
