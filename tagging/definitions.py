@@ -10,7 +10,6 @@ from pexsync.accounts.models import Business
 from pexsync.accounts.tenancy import scope
 from tagging.models import Tag
 
-
 ASKED_AGAIN = 120  # seconds for which one answer of PEX serves
 
 

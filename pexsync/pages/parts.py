@@ -118,10 +118,11 @@ def samples() -> dict[str, Any]:
         "runs": [_run(status) for status in SyncRun.Status],
         "results": _results(),
         "preview": [
-            PreviewLine(date(2026, 3, 1), "Purchases", 41, Decimal("1234.50")),
-            PreviewLine(date(2026, 4, 1), "Purchases", 77, Decimal("-12.00")),
+            PreviewLine(date(2026, 3, 1), "Purchases", 41, Decimal("1234.50"), 4),
+            PreviewLine(date(2026, 4, 1), "Purchases", 77, Decimal("-12.00"), 0),
         ],
         "preview_count": 118,
+        "preview_blocked": 4,
         "preview_sum": Decimal("1222.50"),
         "run": SyncRun(pk=1, window_start=date(2026, 3, 1), window_end=date(2026, 5, 3), queued_at=AT),
         "errors": [("steps", "Enter the Start Date."), ("counts", "Choose the PEX tag for PROJECTS.")],
