@@ -35,6 +35,7 @@ endif
 
 test-database: $(VENV)/.dev
 	$(PYTEST) -n $(WORKERS) -m database $(call REPORT,database)
+	STRICT_WALLS=1 $(PYTEST) -m walls $(call REPORT,walls)
 
 browser: $(VENV)/.dev
 	@CHROMIUM="$$(.ci/chromium)" && export CHROMIUM || { echo "No Chromium found; name it with CHROMIUM="; exit 1; }; \

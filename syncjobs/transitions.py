@@ -1,4 +1,4 @@
-"""The states of a ledger row and every move between them: the table of docs/exactly-once.md, shared by code and tests.
+"""The states of a ledger row and every move between them: one table, shared by code, tests and pages.
 
 Pure. The code takes its `WHERE state IN ...` and `SET state = ...` from here, so nothing moves that is not listed.
 """
