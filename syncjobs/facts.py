@@ -69,12 +69,12 @@ def _ask_books(desk: Desk) -> tuple[Book, date | None]:
 
 
 def _ask_pex(desk: Desk) -> PexFacts:
-    """Four questions at once; the permissions must still be there."""
+    """First whether the sign-in lives and has its permissions, since PEX says only once why it does not."""
     pex = desk.pex
-    asked = [desk.pool.submit(ask) for ask in (pex.my_profile, pex.business_settings, pex.account_details)]
+    _check_permissions(mapping.admin(pex.my_profile()))
+    asked = [desk.pool.submit(ask) for ask in (pex.business_settings, pex.account_details)]
     tags = desk.pool.submit(pex.tags)
-    profile, settings, details = (answer.result() for answer in asked)
-    _check_permissions(mapping.admin(profile))
+    settings, details = (answer.result() for answer in asked)
     rows = tags.result()
     if rows is not None:
         definitions.save(desk.business, [mapping.tag(row) for row in rows])

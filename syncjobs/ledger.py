@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 
 from connectors.records import Entry, Posted, Refused
 from pexsync import clock
@@ -25,6 +24,16 @@ from syncjobs.transitions import Cause, Event, State, Who
 
 SENDING = timedelta(seconds=30)  # a claim is sent within this or not at all
 SECOND_LOOK = timedelta(hours=24)
+
+EVENT_COLUMNS = (
+    "business_id", "export_id", "at", "event", "before", "after", "who", "person_id", "run_id", "batch", "generation",
+    "says", "facts",
+)  # fmt: skip
+TALLY_COLUMNS = ("business_id", "system", "month", "kind", "state", "waits", "count", "amount")
+ADD_TO_TALLY = (
+    "on conflict (business_id, system, month, kind, state, waits) do update set "
+    "count = syncjobs_tally.count + excluded.count, amount = syncjobs_tally.amount + excluded.amount"
+)
 
 NOWHERE: dict[str, Any] = {"target": "", "batch": None, "sent_at": None, "next_look": None}
 
@@ -265,12 +274,13 @@ def still_there(actor: Actor, exports: Sequence[Export]) -> None:
             Export.objects.filter(pk__in=[row.pk for row in exports], state=State.POSTED).update(next_look=None)
 
 
-def look_now(actor: Actor, exports: Sequence[Export]) -> None:
-    """A late answer came for rows that had moved on: it changes nothing but the time of the next look."""
-    with scope(actor.business_id):
-        Export.objects.filter(pk__in=[row.pk for row in exports], state__in=(State.SENT, State.POSTED)).update(
-            next_look=clock.database_now()
-        )
+def look_again(actor: Actor, exports: Sequence[Export], after: float = 0.0) -> None:
+    """Nothing moves but the time of the next look: a late answer brings it forward, one that was not complete back."""
+    if exports:
+        with scope(actor.business_id):
+            at = clock.database_now() + timedelta(seconds=after) * settings.PATIENCE
+            rows = Export.objects.filter(pk__in=[row.pk for row in exports], state__in=(State.SENT, State.POSTED))
+            rows.update(next_look=at)
 
 
 def _posted(found: Posted, owed: Owed) -> dict[str, Any]:
@@ -310,7 +320,8 @@ def _apply(actor: Actor, move: transitions.Move, changes: Sequence[Change]) -> s
     for change in changes:
         if change.export.state not in move.before:
             raise AssertionError(f"{move.event} cannot start from {change.export.state}")
-        was = {"state": change.export.state, "waiting": change.export.waiting, "generation": change.export.generation}
+        # The amount is compared for the tally's sake: what is taken from it must be what was added.
+        was = {name: getattr(change.export, name) for name in ("state", "waiting", "generation", "amount")}
         if move.batch_must_match:
             was["batch"] = change.export.batch
         rows.append((change.export.pk, was, change.becomes))
@@ -328,26 +339,28 @@ def _apply(actor: Actor, move: transitions.Move, changes: Sequence[Change]) -> s
 def _write_events(actor: Actor, move: transitions.Move, changes: Sequence[Change]) -> None:
     at = clock.now()
     before = next(iter(move.before)) if len(move.before) == 1 else ""
-    ExportEvent.objects.bulk_create(
+    person, run = (actor.person.pk if actor.person else None), (actor.run.pk if actor.run else None)
+    bulk.insert_all(
+        ExportEvent,
+        EVENT_COLUMNS,
         [
-            ExportEvent(
-                business_id=actor.business_id,
-                export_id=change.export.pk,
-                at=at,
-                event=move.event,
-                before=before,
-                after=change.becomes.get("state", change.export.state),
-                who=actor.who,
-                person=actor.person,
-                run_id=actor.run.pk if actor.run else None,
-                batch=change.export.batch,
-                generation=change.export.generation,
-                says=change.says[:500],
-                facts=_facts(change),
+            (
+                actor.business_id,
+                change.export.pk,
+                at,
+                move.event.value,
+                before,
+                str(change.becomes.get("state", change.export.state)),
+                actor.who,
+                person,
+                run,
+                change.export.batch,
+                change.export.generation,
+                change.says[:500],
+                _facts(change),
             )
             for change in changes
         ],
-        batch_size=bulk.ROWS,
     )
 
 
@@ -377,19 +390,4 @@ def _count(exports: Sequence[Export], sign: int) -> None:
         sums[group] = (count + sign, amount + sign * export.amount)
     if not sums:
         return
-    table = Tally._meta.db_table
-    columns = ("business_id", "system", "month", "kind", "state", "waits", "count", "amount")
-    slots = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * len(sums))
-    fields: list[Any] = [Tally._meta.get_field(name) for name in columns]
-    parameters = [
-        field.get_db_prep_save(value, connection)
-        for group, numbers in sorted(sums.items())
-        for field, value in zip(fields, (*group, *numbers), strict=True)
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"insert into {table} ({', '.join(columns)}) values {slots} "  # noqa: S608  # our own names
-            "on conflict (business_id, system, month, kind, state, waits) do update set "
-            f"count = {table}.count + excluded.count, amount = {table}.amount + excluded.amount",
-            parameters,
-        )
+    bulk.insert_all(Tally, TALLY_COLUMNS, [(*group, *numbers) for group, numbers in sorted(sums.items())], ADD_TO_TALLY)
