@@ -15,7 +15,7 @@ from pexsync.pages.marketplace import Tile
 from syncjobs import standing, wording
 from syncjobs.standing import CauseGroup
 
-UNKNOWN = "PEX has not told us this figure yet; the next sync asks again."
+UNKNOWN = "PEX has not given us this figure."
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,14 +40,14 @@ def test_all_figures_of_the_account_are_shown_with_their_time(browser, acme):
     ):
         assert shown in page
     assert "As of <time" in page
-    assert "has not told us" not in page
+    assert "has not given us" not in page
 
 
 def test_a_missing_figure_is_a_dash_with_its_reason(browser, acme):
     page = browser.get("/").content.decode()
 
     assert "—" in page
-    assert "PEX has not told us this figure yet" in page
+    assert "PEX has not given us this figure" in page
     assert "Not read from PEX yet" in page
 
 
