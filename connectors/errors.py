@@ -17,6 +17,10 @@ class RetryLater(ConnectorError):
         self.after = after  # seconds
 
 
+class NotNow(RetryLater):
+    """A limit, or a sign-in that is being renewed: no other call is worth trying before that time either."""
+
+
 class NotAuthorized(ConnectorError):
     """401, 403, a dead refresh token: the run stops, the admin is asked to connect again.
 

@@ -18,7 +18,7 @@ import httpx
 import stamina
 
 from connectors.connector import Deadline
-from connectors.errors import NoAnswer, NotReached, RetryLater
+from connectors.errors import NoAnswer, NotNow, NotReached, RetryLater
 
 JSON = dict[str, Any]
 
@@ -121,7 +121,7 @@ class Session:
 
     def limited(self, response: httpx.Response) -> RetryLater:
         """What a 429 means here. An `Again` lets a read be repeated at once; a write never is."""
-        return RetryLater(f"{self.name} asks us to slow down.", after=retry_after(response.headers))
+        return NotNow(f"{self.name} asks us to slow down.", after=retry_after(response.headers))
 
 
 class Again(RetryLater):

@@ -146,7 +146,9 @@ class Connection(models.Model):
         return self.state == self.State.READY
 
     def fail(self, sentence: str) -> None:
-        Connection.objects.filter(pk=self.pk).exclude(state=self.State.FAILED).update(
+        # One that somebody disconnected meanwhile has not failed.
+        connected = (self.State.PREPARING, self.State.READY)
+        Connection.objects.filter(pk=self.pk, state__in=connected).update(
             state=self.State.FAILED, failure=sentence[:300], failed_at=clock.now()
         )
         self.refresh_from_db()

@@ -56,25 +56,35 @@ class Verdicts:
 
 
 def check(desk: Desk, run: SyncRun) -> bool:
-    """Judge all. False: a person must look at the preview and confirm it first; nothing entered the ledger."""
+    """Judge all. False: a person must look at the preview and confirm it first; nothing was judged into the ledger."""
     desk.progress(phase=SyncRun.Phase.CHECKING)
     rules = _rules(desk)
     if any(kind.value not in desk.connection.preview_confirmed for kind in desk.settings.kinds):
         lines = preview(desk, run, rules)
         if lines:
-            desk.progress(preview=lines, attempts=0)
+            desk.progress(preview=lines, confirmed_at=None, attempts=0)
             runs.pause(run, "Look at what would be posted and confirm it. Nothing was posted yet.", None)
             return False
     verdicts = Verdicts()
+    sent, held = _behind(desk, run)
     for new, known in rows_to_judge(desk, run, rules):
         desk.step()
         _admit(desk, rules, new, verdicts)
         _rejudge(desk, rules, known, verdicts)
         save_results(desk, run, verdicts.take_new())
-        desk.progress(rows_judged=verdicts.judged, rows_waiting=verdicts.waiting, rows_due=verdicts.due)
-    desk.progress(phase=SyncRun.Phase.SENDING, rows_failed=verdicts.needs_you)
+        due = sent + held + verdicts.due
+        desk.progress(rows_judged=verdicts.judged, rows_waiting=verdicts.waiting, rows_due=due)
+    desk.progress(phase=SyncRun.Phase.SENDING, rows_failed=held + verdicts.needs_you)
     _note_settings(desk, verdicts.stopped_by)
     return True
+
+
+def _behind(desk: Desk, run: SyncRun) -> tuple[int, int]:
+    """How many rows a run that checks once more has sent before, and how many of its rows a person must look at."""
+    with reading(desk.business.pk):
+        sent = desk.exports().filter(run=run, state__in=(State.SENT, State.POSTED)).count()
+        failed = RunResult.objects.filter(run=run).values("export_id")
+        return sent, desk.exports().filter(pk__in=failed, state=State.HELD).count()
 
 
 def verdict_on(
@@ -89,12 +99,21 @@ def verdict_on(
 
 
 def preview(desk: Desk, run: SyncRun, rules: Rules) -> list[dict[str, Any]]:
-    """Count and sum per month and kind what would go out, and count what a person must mend first. Money is text."""
+    """Count and sum what would go out, and count what a person must mend first: per month and kind nobody confirmed.
+
+    Money is text.
+    """
     ready: dict[tuple[str, Kind], list[Decimal]] = {}
     blocked: Counter[tuple[str, Kind]] = Counter()
-    for new, _ in rows_to_judge(desk, run, rules):
-        for record in new:
-            verdict = verdict_on(desk, rules, record)
+    for new, known in rows_to_judge(desk, run, rules):
+        desk.alive()
+        # What an earlier run let in while it waited has not been shown to anybody yet.
+        unseen = [(record, 1, False) for record in new]
+        unseen += [(record, row.generation, row.overruled) for row, record in known]
+        for record, generation, overruled in unseen:
+            if record.kind in desk.connection.preview_confirmed:
+                continue
+            verdict = verdict_on(desk, rules, record, generation, overruled)
             name = (f"{coding.settled_on(record):%Y-%m}", record.kind or Kind.PURCHASE)
             if isinstance(verdict, Due):
                 ready.setdefault(name, []).append(record.amount)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.connector import Connector
-from connectors.errors import ConnectorError, NoAnswer, NotAuthorized, NotReached, RetryLater
+from connectors.errors import ConnectorError, NoAnswer, NotAuthorized, NotNow, NotReached, RetryLater
 from connectors.pex import mapping
 from connectors.pex.client import PexClient
 from connectors.records import NotSent, Outcome, PexAttachment, Posted, Receipt, Refused, Source, Unknown
@@ -26,6 +26,7 @@ from syncjobs.models import Export, ExportReceipt
 logger = logging.getLogger(__name__)
 
 WORKERS = 8
+ODD_ONES = 5  # that may fail in one slice, before it counts as trouble of PEX that all wait for
 MOST_BYTES = 25 * 1024 * 1024  # a larger file no system takes
 
 State = ExportReceipt.State
@@ -59,7 +60,15 @@ class Carried:
     outcome: Outcome
 
 
-Result = Noted | Listed | Carried
+@dataclass(frozen=True, slots=True)
+class Stumbled:
+    """One list or file PEX could not give now, though it answers: it steps aside and its turn comes again."""
+
+    what: Export | ExportReceipt
+    error: RetryLater
+
+
+Result = Noted | Listed | Carried | Stumbled
 
 
 class Delivery:
@@ -69,6 +78,8 @@ class Delivery:
         self.business_id, self.pex, self.books = business_id, pex, books
         self.done = Done()
         self.trouble: RetryLater | NotAuthorized | None = None  # nothing new begins after one; raised by `drain`
+        self._stumbled = 0
+        self._carried: set[int] = set()  # receipts on their way now: not twice at once, also when listed anew
         self._pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="delivery")
         self._folder = tempfile.TemporaryDirectory(prefix="receipts-")
         self._running: dict[Future[Result], Export | None] = {}  # with the row whose note the job is to send
@@ -79,9 +90,11 @@ class Delivery:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Finish what is under way, save it, and give back what was not begun; not when the process itself ends."""
         self._pool.shutdown(cancel_futures=True)
-        if kind is None or issubclass(kind, Exception):
-            self._take(list(self._running), last=True)
-        self._folder.cleanup()
+        try:
+            if kind is None or issubclass(kind, Exception):
+                self._take(list(self._running), last=True)
+        finally:
+            self._folder.cleanup()
 
     def add(self, exports: Sequence[Export]) -> None:
         """Begin with rows whose note is marked as going out and whose receipts were not listed yet."""
@@ -116,6 +129,10 @@ class Delivery:
             raise self.trouble
 
     def _begin(self, job: Callable[[Any], Result], what: Export | ExportReceipt) -> None:
+        if isinstance(what, ExportReceipt):
+            if what.pk in self._carried:
+                return
+            self._carried.add(what.pk)
         noting = what if job == self._note and isinstance(what, Export) else None
         self._running[self._pool.submit(job, what)] = noting
 
@@ -135,6 +152,7 @@ class Delivery:
         self._save_notes([result for result in results if isinstance(result, Noted)])
         self._save_lists([result for result in results if isinstance(result, Listed)], begin=not last)
         self._save_carried([result for result in results if isinstance(result, Carried)])
+        self._save_stumbled([result for result in results if isinstance(result, Stumbled)])
 
     # --- in the threads: network only ---
 
@@ -159,13 +177,21 @@ class Delivery:
             return Noted(export, sent=False)
         return Noted(export, sent=True)
 
-    def _list(self, export: Export) -> Listed:
+    def _list(self, export: Export) -> Listed | Stumbled:
         if self.trouble:
             raise _Stopped
-        found = [mapping.attachment(one) for one in self.pex.attachments(export.pex_id)]
+        try:
+            found = [mapping.attachment(one) for one in self.pex.attachments(export.pex_id)]
+        except (NotNow, NotAuthorized):
+            raise
+        except RetryLater as error:
+            return Stumbled(export, error)
+        except ConnectorError as error:
+            logger.warning("receipts not listed", extra={"pex_id": export.pex_id, "says": error.says})
+            found = []
         return Listed(export, [one for one in found if one.id])
 
-    def _carry(self, receipt: ExportReceipt) -> Carried:
+    def _carry(self, receipt: ExportReceipt) -> Carried | Stumbled:
         """Fetch one receipt from PEX into a temporary file and hand it to the books."""
         if self.trouble:
             raise _Stopped
@@ -178,8 +204,10 @@ class Delivery:
             name = file_name(export.pex_id, receipt.attachment_id, file.extension)
             parcel = Receipt(receipt.attachment_id, name, path, file.content_type, file.size)
             return Carried(receipt, name, self.books.attach(export.record_id, [parcel])[receipt.attachment_id])
-        except (RetryLater, NotAuthorized):
+        except (NotNow, NotAuthorized):
             raise
+        except RetryLater as error:
+            return Stumbled(receipt, error)
         except ConnectorError as error:
             return Carried(receipt, "", Refused(error.says))
         finally:
@@ -207,8 +235,10 @@ class Delivery:
             if begin and row.state == State.SENT and row.generation == exports[row.export_id].generation:
                 row.export = exports[row.export_id]
                 self._begin(self._carry, row)
-        self.done.found += len(rows)
-        self.done.failed += sum(row.state == State.FAILED for row in rows)
+        stamps = {(row.export_id, row.attachment_id): row.at for row in rows}
+        news = [row for row in saved if stamps.get((row.export_id, row.attachment_id)) == row.at]
+        self.done.found += len(news)
+        self.done.failed += sum(row.state == State.FAILED for row in news)
 
     def _advance_waiting(self, rows: Sequence[ExportReceipt], exports: Mapping[int, Export]) -> list[ExportReceipt]:
         """Return the receipts as stored; those PEX was still loading become what PEX says of them now."""
@@ -218,7 +248,7 @@ class Delivery:
         for row in saved:
             now = said.get((row.export_id, row.attachment_id))
             if row.state == State.WAITING and now is not None and now.state != State.WAITING:
-                row.state = now.state
+                row.state, row.at = now.state, now.at
                 changes.append((row.pk, {"state": State.WAITING}, {"state": now.state, "says": now.says, "at": now.at}))
         if changes:
             bulk.update_each(ExportReceipt, changes)
@@ -240,6 +270,7 @@ class Delivery:
     def _save_carried(self, results: Sequence[Carried]) -> None:
         if not results:
             return
+        self._carried.difference_update(result.receipt.pk for result in results)
         rows: list[bulk.Row] = []
         for result in results:
             state, says = _fate(result.outcome)
@@ -252,6 +283,23 @@ class Delivery:
                 self.trouble = self.trouble or RetryLater(says, result.outcome.after)
         with scope(self.business_id):
             bulk.update_each(ExportReceipt, rows)
+
+    def _save_stumbled(self, results: Sequence[Stumbled]) -> None:
+        """A receipt waits as if PEX were still loading it; a row whose receipts were not listed is listed later."""
+        for result in results:
+            logger.warning("receipt put off", extra={"says": result.error.says})
+            self._stumbled += 1
+            if self._stumbled > ODD_ONES:
+                self.trouble = self.trouble or result.error
+        waiting = [
+            (result.what.pk, {"state": result.what.state}, {"state": State.WAITING, "says": str(result.error)[:300]})
+            for result in results
+            if isinstance(result.what, ExportReceipt)
+        ]
+        if waiting:
+            at = clock.now()
+            with scope(self.business_id):
+                bulk.update_each(ExportReceipt, [(pk, was, {**becomes, "at": at}) for pk, was, becomes in waiting])
 
 
 class _Stopped(Exception):

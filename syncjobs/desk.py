@@ -1,6 +1,7 @@
 """What one slice works with: the connection, both doors to the outside, the lease, and the run it reports to."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from decimal import Decimal
@@ -44,6 +45,8 @@ class Desk:
         self.settings = Settings.parse(connection.settings)
         self.rules: Rules | None = None  # known once PEX and the books were asked
         self.new_parties: dict[Party, Entry] = {}  # an entry for each party met while checking
+        self.silent = 0  # batches in a row that got no answer at all
+        self.unseen = 0  # rows in doubt that no complete look has covered: they stay due
         self._ends = time.monotonic() + SLICE
         self._shown = (0, 0, 0)
         self._stack = ExitStack()
@@ -61,6 +64,8 @@ class Desk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+        if kind is None or issubclass(kind, Exception):
+            self._count_receipts()
 
     def actor(self, who: Who) -> ledger.Actor:
         return ledger.Actor(self.business.pk, who, self.run)
@@ -83,10 +88,16 @@ class Desk:
     # --- between two steps ---
 
     def step(self) -> None:
-        """Show that the slice lives. Raises `OutOfTime`, or `Cancelled` when a person asked for it."""
-        self.held.step()
+        """Show that the slice lives. Raises `OutOfTime`, and what `alive` raises."""
+        self.alive()
         if time.monotonic() > self._ends:
             raise OutOfTime
+
+    def alive(self) -> None:
+        """As `step`, within work that cannot be divided. Raises `Cancelled` when a person asked for it, `Lost`."""
+        self.held.step()
+        if self.held.lost:
+            raise lease.Lost
         if self.run is None:
             return
         with reading(self.business.pk):
@@ -98,27 +109,34 @@ class Desk:
         if self.run is not None:
             runs.progress(self.run, **columns)
 
-    def count_posted(self, exports: list[Export]) -> None:
-        if self.run is not None and exports:
-            self.progress(
-                rows_posted=self.run.rows_posted + len(exports),
-                amount_posted=self.run.amount_posted + sum((row.amount for row in exports), Decimal()),
-            )
+    def add(self, **numbers: Any) -> None:
+        if self.run is not None and any(numbers.values()):
+            runs.add(self.run, **numbers)
+
+    def sent_by_this_run(self, export: Export) -> bool:
+        return self.run is not None and export.run_id == self.run.pk
+
+    def count_posted(self, exports: Sequence[Export]) -> None:
+        """Rows that an earlier run sent are that run's."""
+        mine = [row.amount for row in exports if self.sent_by_this_run(row)]
+        self.add(rows_posted=len(mine), amount_posted=sum(mine, Decimal()))
 
     def show_receipts(self) -> None:
         """Add to the run what the delivery did since it was last shown."""
         self.step()
+        self._count_receipts()
+
+    def _count_receipts(self) -> None:
         done = self.delivery.done
         counted = (done.found, done.attached, done.failed)
         if self.run is None or counted == self._shown:
             return
         found, attached, failed = (now - before for now, before in zip(counted, self._shown, strict=True))
         self._shown = counted
-        self.progress(
-            receipts_due=self.run.receipts_due + found,
-            receipts_done=self.run.receipts_done + attached,
-            receipts_failed=self.run.receipts_failed + failed,
-        )
+        self.add(receipts_due=found, receipts_done=attached, receipts_failed=failed)
+        known = self.run.receipts_done + self.run.receipts_failed
+        if known > self.run.receipts_due:  # some were found by an earlier run
+            self.progress(receipts_due=known)
 
     def books_lost(self, error: NotAuthorized) -> None:
         """The books no longer let us in: the connection says so until somebody signs in again."""

@@ -8,13 +8,14 @@ import logging
 
 from django.conf import settings
 
+from connectors import registry
 from connectors.errors import NotAuthorized, RetryLater, SettingsNeeded
 from connectors.models import Connection
 from pexsync import clock
 from pexsync.accounts.tenancy import everywhere, reading
 from syncjobs import checking, facts, lease, runs, sending, upkeep
 from syncjobs.desk import Cancelled, Desk, OutOfTime
-from syncjobs.models import SyncRun
+from syncjobs.models import Export, SyncRun
 from syncjobs.transitions import State
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,9 @@ def _work(run: SyncRun, held: lease.Held) -> None:
     if run.cancel_asked_at or run.connection is None:
         _cancelled(run)
         return
+    if reason := _no_way_on(run, run.connection):
+        runs.finish(run, Status.FAILED, reason)
+        return
     if run.attempts >= CRASHES:
         runs.finish(run, Status.FAILED, _our_fault(run))
         return
@@ -72,6 +76,19 @@ def _work(run: SyncRun, held: lease.Held) -> None:
         runs.pause(run, error.says, error.after * settings.PATIENCE)
     except (NotAuthorized, SettingsNeeded) as error:
         runs.finish(run, Status.FAILED, error.says)
+    except lease.Lost:
+        logger.warning("another slice has taken over", extra={"run": run.pk})
+
+
+def _no_way_on(run: SyncRun, connection: Connection) -> str:
+    """Why a run cannot go on where it began; "" when it can. A run writes to one target."""
+    if connection.state == Connection.State.FAILED:
+        return connection.failure
+    if not connection.ready:
+        return "It was disconnected while this sync was under way. What was not sent goes with the next sync."
+    if connection.target != run.target:
+        return "Another company was chosen while this sync was under way. Press SYNC to begin one for that company."
+    return ""
 
 
 def _slice(desk: Desk, run: SyncRun) -> None:
@@ -99,8 +116,11 @@ def settle(connection_id: int) -> None:
         try:
             with Desk(connection, held, None) as desk:
                 _settle(desk)
-        except (RetryLater, NotAuthorized, SettingsNeeded, OutOfTime) as error:
+        except (OutOfTime, lease.Lost):
+            logger.info("settling goes on later", extra={"connection": connection.pk})
+        except (RetryLater, NotAuthorized, SettingsNeeded) as error:
             logger.warning("settling put off", extra={"connection": connection.pk, "says": str(error)})
+            sending.put_off(connection, error.after if isinstance(error, RetryLater) else 0)
 
 
 def _settle(desk: Desk) -> None:
@@ -124,29 +144,45 @@ def _finish(desk: Desk, run: SyncRun) -> None:
     with reading(desk.business.pk):
         doubt = desk.exports().filter(run=run, state=State.SENT).count()
     failed = run.rows_failed + run.receipts_failed
+    doubt += desk.unseen
     if not failed and not doubt:
         status = Status.SUCCESS
     else:
         status = Status.PARTIAL if run.rows_posted or doubt else Status.FAILED
-    runs.finish(run, status, _summary(run, doubt, desk.books.label))
+    runs.finish(run, status, _summary(run, doubt - desk.unseen, desk.unseen, desk.books.label))
 
 
-def _summary(run: SyncRun, doubt: int, label: str) -> str:
+def _summary(run: SyncRun, doubt: int, unseen: int, label: str) -> str:
     """The sentence beside the status, numbers first; nothing where all went well."""
     parts = []
     if run.rows_failed:
         parts.append(f"{run.rows_failed} need{'s' if run.rows_failed == 1 else ''} you")
     if doubt:
-        parts.append(f"{doubt} {'is' if doubt == 1 else 'are'} being checked with {label}")
+        parts.append(_in_doubt(doubt, label))
+    if unseen:
+        parts.append(f"{unseen} could not be looked for in {label} yet")
     if run.receipts_failed:
         parts.append(f"{run.receipts_failed} receipt{'' if run.receipts_failed == 1 else 's'} could not be attached")
+    coming = run.receipts_due - run.receipts_done - run.receipts_failed
+    if coming > 0:
+        parts.append(f"{coming} receipt{' follows' if coming == 1 else 's follow'} with a later sync")
     return f"{', '.join(parts)}." if parts else ""
 
 
+def _in_doubt(count: int, label: str) -> str:
+    return f"{count} {'is' if count == 1 else 'are'} being checked with {label}"
+
+
 def _cancelled(run: SyncRun) -> None:
-    left = max(run.rows_due - run.rows_posted - run.rows_failed, 0)
-    says = f"{run.rows_posted} were posted, {left} were not sent; those go with the next sync."
-    runs.finish(run, Status.CANCELLED, says)
+    with reading(run.business_id):
+        doubt = Export.objects.filter(business_id=run.business_id, run=run, state=State.SENT).count()
+    left = max(run.rows_due - run.rows_posted - run.rows_failed - doubt, 0)
+    parts = [
+        f"{run.rows_posted} {'was' if run.rows_posted == 1 else 'were'} posted",
+        *([_in_doubt(doubt, registry.ALL[run.system].label)] if doubt else []),
+        f"{left} {'was' if left == 1 else 'were'} not sent; what was not sent goes with the next sync.",
+    ]
+    runs.finish(run, Status.CANCELLED, ", ".join(parts))
 
 
 def _our_fault(run: SyncRun) -> str:

@@ -101,15 +101,16 @@ def _read_rows(desk: Desk, run: SyncRun, facts: PexFacts) -> None:
     if run.mirrored_at and clock.now() - run.mirrored_at < STALE:
         return
     desk.progress(phase=SyncRun.Phase.READING)
+    began = clock.now()
     days = window.to_read(Window(run.window_start, run.window_end), oldest_due(desk), clock.today())
 
     def read_so_far(rows: int) -> None:
-        desk.step()
+        desk.alive()  # however long it takes: a read that is cut off begins anew, and PEX allows few of them
         desk.progress(rows_read=rows)
 
     read = mirror.refresh(desk.business, desk.pex, days, facts.names, facts.bill_pay, read_so_far)
     glance.refresh(desk.business)
-    desk.progress(rows_read=read.rows, mirrored_at=clock.now(), phase=SyncRun.Phase.CHECKING)
+    desk.progress(rows_read=read.rows, mirrored_at=began, phase=SyncRun.Phase.CHECKING)
     logger.info("mirror read", extra={"run": run.pk, "rows": read.rows, "changed": read.changed})
 
 

@@ -30,7 +30,7 @@ def note(business: Business, details: dict[str, Any], settings: dict[str, Any], 
     business.glance = business.glance | figures
     business.glance_at = clock.now()
     business.tags_enabled = tags_enabled
-    business.name = details.get("BusinessName") or business.name
+    business.name = (details.get("BusinessName") or business.name)[:200]
     if settings.get("FundingSource") in Business.Funding.values:
         business.funding = settings["FundingSource"]
     with scope(business.pk):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.models import Q
 
 from pexsync import clock
@@ -23,11 +23,16 @@ BEAT = 10.0  # seconds
 IDLE = 600.0  # seconds without a step until the heartbeat stops: the slice hangs
 
 
+class Lost(Exception):
+    """Another slice has the lease, or may take it: whoever still works under it stops at once and changes nothing."""
+
+
 class Held:
     """A lease in hand. Call `step()` whenever something moved; while steps come a thread keeps the lease alive."""
 
     def __init__(self, target: str, holder: str) -> None:
         self.target, self.holder = target, holder
+        self.lost = False
         self._last_step = time.monotonic()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"lease {target}", daemon=True)
@@ -48,16 +53,18 @@ class Held:
         while not self._done.wait(BEAT * settings.PATIENCE):
             if time.monotonic() - self._last_step > IDLE * settings.PATIENCE:
                 logger.error("a slice hangs; its lease runs out", extra={"target": self.target})
+                self.lost = True
                 return
             try:
                 with contextlib.closing(connection):
                     self._extend()
-            except DatabaseError:
+            except Error:
                 logger.warning("lease not extended", extra={"target": self.target}, exc_info=True)
 
     def _extend(self) -> None:
         until = clock.database_now() + timedelta(seconds=LIFE * settings.PATIENCE)
-        Lease.objects.filter(pk=self.target, holder=self.holder).update(until=until)
+        if not Lease.objects.filter(pk=self.target, holder=self.holder).update(until=until):
+            self.lost = True
 
 
 @contextmanager
@@ -75,5 +82,7 @@ def take(target: str) -> Iterator[Held | None]:
         yield held
 
 
-def is_free(target: str) -> bool:
-    return not Lease.objects.filter(pk=target, until__gte=clock.database_now()).exclude(holder="").exists()
+def taken() -> set[str]:
+    """The targets somebody works on now."""
+    held = Lease.objects.filter(until__gte=clock.database_now()).exclude(holder="")
+    return set(held.values_list("target", flat=True))

@@ -215,7 +215,7 @@ class SyncRun(models.Model):
     cancel_asked_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     cancel_asked_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)  # slices in a row that did not come to their end
-    mirrored_at = models.DateTimeField(null=True)  # when this run's read of PEX was complete
+    mirrored_at = models.DateTimeField(null=True)  # when this run's last complete read of PEX began
     preview = models.JSONField(default=list)  # [{"month", "kind", "count", "sum", "blocked"}] to confirm
     confirmed_at = models.DateTimeField(null=True)
     rows_read = models.PositiveIntegerField(default=0)

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from connectors import registry
 from connectors.models import Connection
@@ -70,7 +71,7 @@ def wake(run_id: int) -> None:
     """Send a worker its way once the database holds what it looks for; the sweeper makes up for a lost message."""
     from syncjobs.tasks import advance
 
-    transaction.on_commit(lambda: advance.delay(run_id))
+    transaction.on_commit(lambda: advance.delay(run_id), robust=True)
 
 
 def current(connection: Connection) -> SyncRun | None:
@@ -97,14 +98,20 @@ def confirm(run: SyncRun, by: User) -> bool:
 
 
 def _confirmation(run: SyncRun, connection: Connection, by: User) -> dict[str, Any]:
-    """What was agreed to, per kind that is switched on now: kinds switched on later ask again."""
+    """What was agreed to, per kind that is switched on: kinds switched on later ask again.
+
+    Where the settings were changed since the run began, only what the preview showed was agreed to.
+    """
+    kinds = {kind.value for kind in Settings.parse(connection.settings).kinds}
+    if connection.settings_version != run.settings_version:
+        kinds &= {line["kind"] for line in run.preview}
     return {
-        kind.value: {
+        kind: {
             "at": clock.now().isoformat(),
             "by": by.username,
-            "months": [line for line in run.preview if line["kind"] == kind.value],
+            "months": [line for line in run.preview if line["kind"] == kind],
         }
-        for kind in Settings.parse(connection.settings).kinds
+        for kind in sorted(kinds)
     }
 
 
@@ -132,6 +139,15 @@ def finish(run: SyncRun, status: SyncRun.Status, says: str = "") -> None:
 def progress(run: SyncRun, **columns: Any) -> None:
     """Write progress of a run that is alive; one that somebody ended meanwhile is left alone."""
     _change(run, **columns)
+
+
+def add(run: SyncRun, **numbers: Any) -> None:
+    """Add to counts of a run: a slice that worked on it meanwhile may have counted too."""
+    with scope(run.business_id):
+        SyncRun.objects.filter(pk=run.pk, status__in=SyncRun.ALIVE).update(
+            **{name: F(name) + number for name, number in numbers.items()}
+        )
+        run.refresh_from_db(fields=list(numbers))
 
 
 def _change(run: SyncRun, **columns: Any) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
+from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import Q
 
 from connectors.connector import Deadline
 from connectors.errors import NotAuthorized, RetryLater, SettingsNeeded
+from connectors.models import Connection
 from connectors.records import (
     Entry,
     Fate,
@@ -27,13 +29,17 @@ from pexsync import clock
 from pexsync.accounts.tenancy import reading
 from syncjobs import checking, keys, ledger, mirror
 from syncjobs.desk import Desk, earlier_keys, key_of
-from syncjobs.judge import Due, Rules, Wait
+from syncjobs.judge import Due, Hold, Rules, Wait
 from syncjobs.models import Export, PexTransaction
 from syncjobs.transitions import Cause, State, Who
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 500
+SILENT_BATCHES = 2  # in a row without any answer, after which sending pauses
+SILENCE = 300.0  # seconds
+LOOK_AGAIN = 600.0  # seconds after a look that was not complete, or could not be begun
+TAKEN = "Its record in the books is another transaction's as well. Look there, then send it or close it."
 CAUSES = {
     Fate.DOUBLED: (Cause.DOUBLED, "The books hold this twice. Delete one there."),
     Fate.DOUBTFUL: (Cause.EDITED, "The books hold this, but not as it was sent."),
@@ -67,19 +73,50 @@ def _settle_some(desk: Desk, rows: Sequence[Export]) -> list[Export]:
     doubt = [pair for pair in pairs if pair[0].state == State.SENT]
     second = [pair for pair in pairs if pair[0].state == State.POSTED]
     actor = desk.actor(Who.SLICE)
-    live = ledger.settle_live(
-        actor, [(row, _posted(what)) for row, what in doubt if what.fate is Fate.LIVE], desk.owed(note=True)
-    )
+    _settle_live(desk, [(row, what) for row, what in doubt if what.fate is Fate.LIVE])
     absent = [row for row, what in doubt if what.fate in (Fate.ABSENT, Fate.DEAD)]
     freed = ledger.settle_absent(actor, absent, resend=desk.books.resend)
     unsure = [(row, what) for row, what in doubt if what.fate in (Fate.DOUBLED, Fate.DOUBTFUL)]
-    ledger.settle_unsure(actor, [_to_hold(row, what) for row, what in unsure])
+    _hold_in_doubt(desk, [_to_hold(row, what) for row, what in unsure])
     ledger.still_there(actor, [row for row, what in second if what.fate is Fate.LIVE])
     changed = [(row, what) for row, what in second if what.fate not in (Fate.LIVE, Fate.UNSEEN)]
     ledger.changed_there(actor, [_to_hold(row, what) for row, what in changed])
+    ledger.look_again(actor, [row for row, what in pairs if what.fate is Fate.UNSEEN], LOOK_AGAIN)
+    if not desk.books.resend:
+        return []
+    desk.add(rows_due=sum(not desk.sent_by_this_run(row) for row in freed))
+    return freed
+
+
+def _settle_live(desk: Desk, pairs: Sequence[tuple[Export, Found]]) -> None:
+    """Move 10. A record that another row holds already cannot be this row's as well: a person looks."""
+    rows = [(row, _posted(what)) for row, what in pairs]
+    try:
+        live = ledger.settle_live(desk.actor(Who.SLICE), rows, desk.owed(note=True))
+    except IntegrityError:
+        if len(pairs) > 1:
+            for pair in pairs:
+                _settle_live(desk, [pair])
+        else:
+            _hold_in_doubt(desk, [(row, Cause.UNRESOLVED, TAKEN, what.link) for row, what in pairs])
+        return
     desk.count_posted(live)
     desk.delivery.add(live)
-    return freed if desk.books.resend else []
+
+
+def _hold_in_doubt(desk: Desk, rows: Sequence[tuple[Export, Cause, str, str]]) -> None:
+    """Move 12."""
+    held = ledger.settle_unsure(desk.actor(Who.SLICE), rows)
+    _tell(desk, [(row, Hold(Cause(row.cause), row.says)) for row in held if desk.sent_by_this_run(row)])
+
+
+def put_off(connection: Connection, after: float) -> None:
+    """The books could not be asked: nobody asks again before that time."""
+    now = clock.database_now()
+    with reading(connection.business_id):
+        mine = Export.objects.filter(business_id=connection.business_id, target=connection.target)
+        rows = list(mine.filter(state__in=(State.SENT, State.POSTED), next_look__lte=now))
+    ledger.look_again(ledger.Actor(connection.business_id, Who.SLICE), rows, after or LOOK_AGAIN)
 
 
 def _look(desk: Desk, sent: Sequence[Sent]) -> Mapping[str, Found]:
@@ -104,7 +141,9 @@ def send(desk: Desk, rules: Rules, only: frozenset[int] | None = None) -> None:
         return
     found = _look(desk, asked)
     _take_found(desk, rules, {key: what for key, what in found.items() if what.fate not in (Fate.ABSENT, Fate.UNSEEN)})
-    covered = {sent.key for sent in asked}
+    seen = {key for key, what in found.items() if what.fate is not Fate.UNSEEN}
+    covered = {sent.key for sent in asked if sent.key in seen or not sent.in_doubt}
+    desk.unseen += len(asked) - len(covered)
     desk.books.prepare(list(desk.new_parties.values()))
     for pairs in _batches(desk, covered):
         desk.step()
@@ -173,13 +212,31 @@ def _take_found(desk: Desk, rules: Rules, known: Mapping[str, Found]) -> None:
             adopting.append((export, verdict, what))
         else:
             holding.append(_to_hold(export, what))
-    actor = desk.actor(Who.SLICE)
     for noted in (True, False):  # a purchase that carries our note already does not get a second one
-        rows = [(row, due.entry, _posted(what)) for row, due, what in adopting if due.noted is noted]
-        adopted = ledger.adopt(actor, desk.target, rows, desk.owed(note=not noted))
-        desk.count_posted(adopted)
-        desk.delivery.add(adopted)
-    ledger.hold_found(actor, holding)
+        _adopt(desk, [(row, due.entry, what) for row, due, what in adopting if due.noted is noted], note=not noted)
+    _hold_due(desk, holding)
+
+
+def _adopt(desk: Desk, rows: Sequence[tuple[Export, Entry, Found]], note: bool) -> None:
+    """Move 3. A record that another row holds already cannot be this row's as well: a person looks."""
+    found = [(row, entry, _posted(what)) for row, entry, what in rows]
+    try:
+        adopted = ledger.adopt(desk.actor(Who.SLICE), desk.target, found, desk.owed(note))
+    except IntegrityError:
+        if len(rows) > 1:
+            for one in rows:
+                _adopt(desk, [one], note)
+        else:
+            _hold_due(desk, [(row, Cause.UNRESOLVED, TAKEN, what.link) for row, _, what in rows])
+        return
+    desk.count_posted(adopted)
+    desk.delivery.add(adopted)
+
+
+def _hold_due(desk: Desk, rows: Sequence[tuple[Export, Cause, str, str]]) -> None:
+    """Move 4."""
+    held = ledger.hold_found(desk.actor(Who.SLICE), rows)
+    _tell(desk, [(row, Hold(Cause(row.cause), row.says)) for row in held])
 
 
 def _batches(desk: Desk, covered: set[str]) -> Iterator[list[tuple[Export, Transaction]]]:
@@ -211,15 +268,17 @@ def _with_records(desk: Desk, exports: Sequence[Export]) -> list[tuple[Export, T
 
 def _ready(desk: Desk, rules: Rules, pairs: Sequence[tuple[Export, Transaction]]) -> list[tuple[Export, Entry]]:
     """Judge once more what is about to go out; rows PEX says are synced already are looked for one by one."""
-    ready, noted = [], []
+    ready, noted, other = [], [], []
     for export, record in pairs:
         verdict = checking.verdict_on(desk, rules, record, export.generation, export.overruled)
         if not isinstance(verdict, Due):
-            ledger.judged(desk.actor(Who.JUDGE), [(export, verdict, record.amount)])
+            other.append((export, verdict, record.amount))
         elif verdict.noted:
             noted.append((export, verdict.entry))
         else:
             ready.append((export, verdict.entry))
+    ledger.judged(desk.actor(Who.JUDGE), other)
+    _tell(desk, [(row, why) for row, why, _ in other if isinstance(why, Wait | Hold) and checking.needs_you(why)])
     if noted:
         _find_noted(desk, noted)
     return ready
@@ -236,20 +295,20 @@ def _find_noted(desk: Desk, rows: Sequence[tuple[Export, Entry]]) -> None:
     for export, entry in rows:
         what = found.get(entry.key, Found(Fate.UNSEEN))
         if what.fate is Fate.LIVE:
-            adopting.append((export, entry, _posted(what)))
+            adopting.append((export, entry, what))
         elif what.fate is Fate.ABSENT:
             says = f"PEX says this was synced as {entry.key}, but it is not {desk.books.where}. Send it, or close it."
             holding.append((export, Cause.UNRESOLVED, says, ""))
         elif what.fate is not Fate.UNSEEN:
             holding.append(_to_hold(export, what))
-    adopted = ledger.adopt(desk.actor(Who.SLICE), desk.target, adopting, desk.owed(note=False))
-    desk.count_posted(adopted)
-    desk.delivery.add(adopted)
-    ledger.hold_found(desk.actor(Who.SLICE), holding)
+        else:
+            desk.unseen += 1
+    _adopt(desk, adopting, note=False)
+    _hold_due(desk, holding)
 
 
 def _send_batch(desk: Desk, rows: Sequence[tuple[Export, Entry]]) -> None:
-    deadline = Deadline.after(ledger.SENDING.total_seconds())
+    deadline = Deadline.after(ledger.SENDING.total_seconds() * settings.PATIENCE)
     actor = desk.actor(Who.SLICE)
     batch = ledger.claim(actor, desk.target, rows, desk.books.settle_after, desk.held.holder)
     desk.held.step()
@@ -270,6 +329,14 @@ def _send_batch(desk: Desk, rows: Sequence[tuple[Export, Entry]]) -> None:
     if unsent:
         after = max(outcome.after for outcome in unsent)
         raise RetryLater(unsent[0].says or "Not everything could be sent yet.", after)
+    _check_silence(desk, outcomes)
+
+
+def _check_silence(desk: Desk, outcomes: Mapping[str, Outcome]) -> None:
+    """Books that are silent about whole batches get no more of them: each row in doubt has to be looked for."""
+    desk.silent = desk.silent + 1 if all(isinstance(outcome, Unknown) for outcome in outcomes.values()) else 0
+    if desk.silent >= SILENT_BATCHES:
+        raise RetryLater(f"{desk.books.label} does not answer. What was sent is looked for; the rest waits.", SILENCE)
 
 
 def _remember(desk: Desk, batch: ledger.Batch, outcomes: Mapping[str, Outcome]) -> list[NotSent]:
@@ -286,7 +353,8 @@ def _remember(desk: Desk, batch: ledger.Batch, outcomes: Mapping[str, Outcome]) 
     refused = ledger.refused(actor, batch, refusals)
     ledger.not_sent(actor, batch, unsent, next((outcome.says for outcome in unsent.values()), ""))
     ledger.unanswered(actor, batch, unknown, "No answer.")
-    _save_refusals(desk, refused, refusals)
+    said = [(row, refusals[key_of(row)]) for row in refused]
+    _tell(desk, [(row, Wait("refused", no.says, no.cause, no.field, needs_you=True)) for row, no in said])
     desk.count_posted(moved)
     desk.delivery.add(moved)
     desk.held.step()
@@ -306,19 +374,15 @@ def _accept(desk: Desk, batch: ledger.Batch, posted: Mapping[str, Posted]) -> li
         return []
     late = set(posted) - {key_of(row) for row in moved}
     if late:
-        ledger.look_now(actor, [batch.exports[key] for key in late])
+        ledger.look_again(actor, [batch.exports[key] for key in late])
     return moved
 
 
-def _save_refusals(desk: Desk, exports: Sequence[Export], refusals: Mapping[str, Refused]) -> None:
-    if desk.run is None or not exports:
-        return
-    failures = []
-    for export in exports:
-        refusal = refusals[key_of(export)]
-        failures.append((export, Wait("refused", refusal.says, refusal.cause, refusal.field, needs_you=True)))
-    checking.save_results(desk, desk.run, failures)
-    desk.progress(rows_failed=desk.run.rows_failed + len(failures))
+def _tell(desk: Desk, failures: Sequence[tuple[Export, Wait | Hold]]) -> None:
+    """Rows that did not go in this run and need a person."""
+    if desk.run is not None and failures:
+        checking.save_results(desk, desk.run, failures)
+        desk.add(rows_failed=len(failures))
 
 
 def _posted(found: Found) -> Posted:

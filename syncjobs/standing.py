@@ -229,7 +229,7 @@ def _searched(rows: QuerySet[Export], business_id: int, search: str) -> QuerySet
         | Q(cardholder__icontains=text)
     )
     wanted = Q(pex_id__in=found.values("pex_id")) | Q(record_id=text)
-    if text.isdigit():
+    if text.isdecimal():
         wanted |= Q(pex_id=int(text))
     return rows.filter(wanted)
 

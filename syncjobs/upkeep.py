@@ -8,13 +8,14 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models import F, Q
 
-from connectors.records import Note
+from connectors.records import Note, Transaction
 from pexsync import clock
 from pexsync.accounts.tenancy import reading, scope
-from syncjobs import bulk, keys
+from syncjobs import bulk, coding, keys, mirror, window
 from syncjobs.desk import Desk
 from syncjobs.models import Export, ExportReceipt, PexTransaction
 from syncjobs.transitions import State
+from syncjobs.window import Window
 
 NOTE_PATIENCE = timedelta(minutes=10)  # PEX may show a new note late; one that lacks after this never arrived
 LOADING = timedelta(minutes=5)  # until PEX is asked again about a receipt it was still loading
@@ -29,33 +30,40 @@ def read_notes(desk: Desk) -> None:
     run = desk.run
     if run is None or run.mirrored_at is None:
         return
-    began = run.mirrored_at  # the read ended then, so a note older than its patience before that was asked for
+    began = run.mirrored_at  # a note sent long before that would stand in the read
+    days = window.to_read(Window(run.window_start, run.window_end), None, began.astimezone(clock.EASTERN).date())
     last = 0
     while True:
         with reading(desk.business.pk):
             sent = desk.exports().filter(Q(state=State.POSTED), ~Q(note_state="seen"), note_state="sent", pk__gt=last)
             rows = list(sent.order_by("pk")[:CHUNK])
-            shown = _notes(desk, rows)
+            shown = _records(desk, rows)
         if not rows:
             return
         last = rows[-1].pk
         changes = []
         for row in rows:
-            notes = shown.get((row.source, row.pex_id))
-            if notes is None:
+            record = shown.get((row.source, row.pex_id))
+            if record is None:
                 continue
-            if any(_names(note, row) for note in notes):
+            if any(_names(note, row) for note in record.notes):
                 changes.append((row.pk, {"note_state": "sent"}, {"note_state": "seen"}))
-            elif row.note_at and began - row.note_at > NOTE_PATIENCE * settings.PATIENCE:
+            elif _was_read(record, days) and row.note_at and began - row.note_at > NOTE_PATIENCE * settings.PATIENCE:
                 changes.append((row.pk, {"note_state": "sent"}, {"note_state": ""}))
         if changes:
             with scope(desk.business.pk):
                 bulk.update_each(Export, changes)
 
 
-def _notes(desk: Desk, rows: list[Export]) -> dict[tuple[str, int], list[Note]]:
+def _records(desk: Desk, rows: list[Export]) -> dict[tuple[str, int], Transaction]:
     found = PexTransaction.objects.filter(business_id=desk.business.pk, pex_id__in=[row.pex_id for row in rows])
-    return {(row.source, row.pex_id): [Note(*note) for note in row.facts.get("notes", ())] for row in found}
+    return {(row.source, row.pex_id): mirror.record_of(row) for row in found}
+
+
+def _was_read(record: Transaction, days: Window) -> bool:
+    """Whether the last read showed this row anew, by whichever day PEX filters: of older ones the mirror is old too."""
+    happened = record.happened_at.astimezone(clock.EASTERN).date()
+    return min(happened, coding.settled_on(record)) > days.first
 
 
 def _names(note: Note, row: Export) -> bool:

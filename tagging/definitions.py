@@ -38,8 +38,8 @@ def save(business: Business, rows: list[TagDefinition]) -> None:
                 Tag(
                     business=business,
                     tag_id=row.id,
-                    name=row.name,
-                    type=row.type,
+                    name=row.name[:200],
+                    type=row.type[:20],
                     required=row.required,
                     enabled=row.enabled,
                     deleted=row.deleted,

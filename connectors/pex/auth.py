@@ -17,7 +17,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from django.conf import settings
 from django.core.cache import cache
 
-from connectors.errors import ConnectorError, NoAnswer, NotAuthorized, NotReached, RetryLater
+from connectors.errors import ConnectorError, NoAnswer, NotAuthorized, NotNow, NotReached, RetryLater
 from connectors.http import json_of
 from connectors.models import PEX, Credential
 from connectors.pex import client as wire
@@ -265,7 +265,7 @@ class _Keeper:
         if threading.get_ident() == self.thread:
             return self._settle(error)
         self.heard = error
-        return RetryLater("The PEX sign-in is renewed first.", after=1) if self.sign_in.rotating else error
+        return NotNow("The PEX sign-in is renewed first.", after=1) if self.sign_in.rotating else error
 
     def close(self) -> None:
         if self.heard:

@@ -18,7 +18,7 @@ import httpx
 import ijson
 from django.conf import settings
 
-from connectors.errors import ConnectorError, NotAuthorized, RecordRejected, RetryLater, SettingsNeeded
+from connectors.errors import ConnectorError, NotAuthorized, NotNow, RecordRejected, RetryLater, SettingsNeeded
 from connectors.http import Session, json_of, retry_after, to_json
 from connectors.pex.attachments import ContentReader, Download, Sink, TooLarge, Unreadable
 from connectors.pex.mapping import TROUBLES
@@ -67,7 +67,7 @@ class PexSession(Session):
 
     def limited(self, response: httpx.Response) -> RetryLater:
         """PEX's limits count by the minute and the hour, and it may not say how long to wait."""
-        return RetryLater("PEX asks us to slow down. We go on soon.", after=retry_after(response.headers, 60))
+        return NotNow("PEX asks us to slow down. We go on soon.", after=retry_after(response.headers, 60))
 
 
 class PexClient:

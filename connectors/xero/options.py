@@ -15,7 +15,7 @@ from connectors.xero.mapping import JSON
 BATCH = 50
 
 _ARCHIVED = "The contact “{name}” is archived in Xero. Restore it there, or choose another contact in the settings."
-_LOST = NotSent(60, "Xero did not keep the new contact. We look and try again.")
+_LOST = "Xero did not keep the contact “{name}” under its name. Choose one contact for all purchases in the settings."
 _NAMELESS = "The transaction names no merchant. Choose one contact for all purchases in the settings."
 
 
@@ -73,7 +73,8 @@ class Contacts:
             troubles = self._create({mapping.contact_key(party.name): party.name for party in missing}, deadline)
             found |= self._match(missing)
             for party in missing:
-                found.setdefault(party, troubles.get(mapping.contact_key(party.name), _LOST))
+                lost = Refused(_LOST.format(name=party.name), cause="contact", field="party")
+                found.setdefault(party, troubles.get(mapping.contact_key(party.name), lost))
         return found
 
     def _all(self) -> "_Index":
