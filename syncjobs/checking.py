@@ -198,7 +198,7 @@ def _new_row(desk: Desk, record: Transaction, verdict: Judgement) -> Export:
         case Due(entry=entry):
             row.fingerprint, row.posting_date = coding.fingerprint(entry), entry.date
         case Wait(word=word, cause=cause, says=says):
-            row.waiting, row.cause, row.says = word, cause[:30], says[:500]
+            row.waiting, row.cause, row.says = word, cause[:80], says[:500]
     return row
 
 
@@ -218,7 +218,7 @@ def save_results(desk: Desk, run: SyncRun, failures: Sequence[tuple[Export, Wait
             business_id=desk.business.pk,
             run=run,
             export=export,
-            cause=(why.cause or why.word if isinstance(why, Wait) else why.cause)[:30],
+            cause=(why.cause or why.word if isinstance(why, Wait) else why.cause)[:80],
             says=why.says[:500],
             field=why.field[:60] if isinstance(why, Wait) else "",
         )

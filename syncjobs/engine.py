@@ -30,10 +30,13 @@ def advance(run_id: int) -> None:
     run = _run(run_id)
     if run is None or not run.alive:
         return
+    goes_on = False
     with lease.take(run.target) as held:
         run = _run(run_id) if held else None
         if held and run and _wants_work(run):
-            _work(run, held)
+            goes_on = _work(run, held)
+    if goes_on:  # woken only now that the lease is free
+        runs.wake(run_id)
 
 
 def _run(run_id: int) -> SyncRun | None:
@@ -51,16 +54,17 @@ def _wants_work(run: SyncRun) -> bool:
     return not waits_for_a_person and (run.wake_at is None or run.wake_at <= clock.now())
 
 
-def _work(run: SyncRun, held: lease.Held) -> None:
+def _work(run: SyncRun, held: lease.Held) -> bool:
+    """True when the next slice is wanted at once."""
     if run.cancel_asked_at or run.connection is None:
         _cancelled(run)
-        return
+        return False
     if reason := _no_way_on(run, run.connection):
         runs.finish(run, Status.FAILED, reason)
-        return
+        return False
     if run.attempts >= CRASHES:
         runs.finish(run, Status.FAILED, _our_fault(run))
-        return
+        return False
     started = run.started_at or clock.now()
     runs.progress(run, status=Status.RUNNING, started_at=started, attempts=run.attempts + 1, says="")
     try:
@@ -70,7 +74,7 @@ def _work(run: SyncRun, held: lease.Held) -> None:
         _cancelled(run)
     except OutOfTime:
         runs.progress(run, attempts=0, wake_at=clock.now())
-        runs.wake(run.pk)
+        return True
     except RetryLater as error:
         runs.progress(run, attempts=0)
         runs.pause(run, error.says, error.after * settings.PATIENCE)
@@ -78,6 +82,7 @@ def _work(run: SyncRun, held: lease.Held) -> None:
         runs.finish(run, Status.FAILED, error.says)
     except lease.Lost:
         logger.warning("another slice has taken over", extra={"run": run.pk})
+    return False
 
 
 def _no_way_on(run: SyncRun, connection: Connection) -> str:

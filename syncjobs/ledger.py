@@ -111,7 +111,7 @@ def _verdict(export: Export, verdict: Judgement) -> tuple[Event, dict[str, Any]]
             coded = {"fingerprint": coding.fingerprint(entry), "posting_date": entry.date}
             return Event.JUDGED, {"state": State.DUE, "waiting": "", "cause": "", "says": "", **coded}
         case Wait(word=word, says=says, cause=cause):
-            waits = {"waiting": word, "cause": cause[:30], "says": says[:500]}
+            waits = {"waiting": word, "cause": cause[:80], "says": says[:500]}
             return Event.JUDGED, {"state": State.DUE, **waits, **coded}
         case Hold(cause=cause, says=says):
             return Event.HELD_BY_RULE, {"state": State.HELD, "waiting": "", "cause": cause, "says": says, **coded}
@@ -177,7 +177,7 @@ def refused(actor: Actor, batch: Batch, refusals: Mapping[str, Refused]) -> list
             {
                 "state": State.DUE,
                 "waiting": "refused",
-                "cause": refusal.cause[:30],
+                "cause": refusal.cause[:80],
                 "says": refusal.says[:500],
                 **NOWHERE,
             },

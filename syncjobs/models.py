@@ -54,8 +54,8 @@ class Export(models.Model):
     pex_id = models.BigIntegerField()
     kind = models.CharField(max_length=15, choices=KINDS)
     state = models.CharField(max_length=10, choices=STATES, default=State.DUE)
-    waiting = models.CharField(max_length=30, blank=True)  # due, but not yet: a word of syncjobs.judge.Waiting
-    cause = models.CharField(max_length=30, blank=True)  # why held or closed, or why the books refused
+    waiting = models.CharField(max_length=30, blank=True)  # due, but not yet: a word of syncjobs.judge
+    cause = models.CharField(max_length=80, blank=True)  # why held or closed, or why the books refused
     says = models.CharField(max_length=500, blank=True)  # the sentence people read
     overruled = models.BooleanField(default=False)  # a person decided: rules no longer hold or close it
     settled_on = models.DateField()
@@ -255,7 +255,7 @@ class RunResult(models.Model):
     business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="+")
     run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="results")
     export = models.ForeignKey(Export, on_delete=models.CASCADE, related_name="+")
-    cause = models.CharField(max_length=30)
+    cause = models.CharField(max_length=80)
     says = models.CharField(max_length=500)
     field = models.CharField(max_length=60, blank=True)  # the settings field that mends it
 

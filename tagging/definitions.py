@@ -30,6 +30,8 @@ def refresh(business: Business, fresh: bool = False) -> None:
 
 def save(business: Business, rows: list[TagDefinition]) -> None:
     """Make our copy what PEX just gave; a definition that vanished counts as deleted, since rows may still carry it."""
+    if not rows:  # PEX has never nothing to tell of a business that uses tags: more likely something went wrong
+        return
     at = clock.now()
     with scope(business.pk):
         Tag.objects.filter(business=business).exclude(tag_id__in=[row.id for row in rows]).update(deleted=True)
