@@ -136,12 +136,12 @@ def _marked(transaction: Transaction, rules: Rules) -> Hold | Close | bool:
         if note.system_generated and keys.find_key(note.text):
             return Hold(
                 Cause.NOTE_BY_HAND,
-                f"PEX shows another transaction's sync note. If this one is not {rules.where} yet, send it anyway.",
+                f"PEX shows another transaction's sync note. If this one is not {rules.where}, enter it there by hand.",
             )
         if not note.system_generated:
             return Hold(
                 Cause.NOTE_BY_HAND,
-                f"Somebody typed “{rules.note}” as a note in PEX. If it is not {rules.where} yet, send it anyway.",
+                f"Somebody typed “{rules.note}” as a note in PEX. If it is not {rules.where}, enter it there by hand.",
             )
         return Close(Closed.SYNCED_BEFORE, "Synced before PEX Sync: PEX carries the note of the earlier connector.")
     return False

@@ -43,8 +43,11 @@ TAKEN = "Its record in the books is another transaction's as well. Look there, t
 CAUSES = {
     Fate.DOUBLED: (Cause.DOUBLED, "The books hold this twice. Delete one there."),
     Fate.DOUBTFUL: (Cause.EDITED, "The books hold this, but not as it was sent."),
-    Fate.DEAD: (Cause.MISSING, "Its record in the books was deleted there. Send it again or close it."),
-    Fate.ABSENT: (Cause.MISSING, "Its record is no longer in the books. Send it again or close it."),
+    Fate.DEAD: (Cause.MISSING, "Its record in the books was deleted there. If that was a mistake, enter it there."),
+    Fate.ABSENT: (
+        Cause.MISSING,
+        "Its record is no longer in the books. Look there, and enter it by hand if it is missing.",
+    ),
     Fate.LIVE: (Cause.EDITED, "The books hold this already, but it cannot be coded as it is now."),
 }
 
@@ -297,7 +300,7 @@ def _find_noted(desk: Desk, rows: Sequence[tuple[Export, Entry]]) -> None:
         if what.fate is Fate.LIVE:
             adopting.append((export, entry, what))
         elif what.fate is Fate.ABSENT:
-            says = f"PEX says this was synced as {entry.key}, but it is not {desk.books.where}. Send it, or close it."
+            says = f"PEX says this was synced as {entry.key}, but it is not {desk.books.where}. Enter it there by hand."
             holding.append((export, Cause.UNRESOLVED, says, ""))
         elif what.fate is not Fate.UNSEEN:
             holding.append(_to_hold(export, what))

@@ -16,9 +16,7 @@ from syncjobs.transitions import State, Who
 logger = logging.getLogger(__name__)
 
 GIVE_UP = timedelta(hours=24)
-GIVEN_UP = (
-    "It was sent without an answer, and for a day the books could not be asked. Look there, then send or close it."
-)
+GIVEN_UP = "It was sent without an answer, and for a day the books could not be asked. Look there for it."
 
 
 def sweep() -> None:
