@@ -39,7 +39,7 @@ CHUNK = 500
 SILENT_BATCHES = 2  # in a row without any answer, after which sending pauses
 SILENCE = 300.0  # seconds
 LOOK_AGAIN = 600.0  # seconds after a look that was not complete, or could not be begun
-TAKEN = "Its record in the books is another transaction's as well. Look there, then send it or close it."
+TAKEN = "Its record in the books is another transaction's as well. Look there; enter it by hand if it is missing."
 CAUSES = {
     Fate.DOUBLED: (Cause.DOUBLED, "The books hold this twice. Delete one there."),
     Fate.DOUBTFUL: (Cause.EDITED, "The books hold this, but not as it was sent."),
