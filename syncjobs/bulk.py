@@ -1,6 +1,6 @@
 """One statement for many rows, each with values of its own: what Django's `bulk_update` cannot guard or report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection, models
@@ -37,11 +37,7 @@ def _update(model: type[models.Model], rows: Sequence[Row]) -> set[int]:
         f"with v({', '.join(columns)}) as (values {', '.join([row] * len(values))}) "  # noqa: S608  # names of our own model
         f"update {table} set {setting} from v where {guard} returning {table}.{names[0]}"
     )
-    parameters = [
-        field.get_db_prep_save(value, connection)
-        for row_values in values
-        for field, value in zip(fields, row_values, strict=True)
-    ]
+    parameters = _prepared(fields, values)
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return {pk for (pk,) in cursor.fetchall()}
@@ -73,12 +69,27 @@ def insert_all(
     row = "(" + ", ".join(["%s"] * len(fields)) + ")"
     for start in range(0, len(rows), ROWS):
         piece = rows[start : start + ROWS]
-        parameters = [
-            field.get_db_prep_save(value, connection)
-            for values in piece
-            for field, value in zip(fields, values, strict=True)
-        ]
+        parameters = _prepared(fields, piece)
         table = connection.ops.quote_name(model._meta.db_table)
         slots = ", ".join([row] * len(piece))
         with connection.cursor() as cursor:
             cursor.execute(f"insert into {table} ({names}) values {slots} {then}", parameters)  # noqa: S608  # our names
+
+
+def _prepared(fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """The values as the database takes them, row after row."""
+    ways = [_way(field) for field in fields]
+    return [value if value is None else way(value) for row in rows for way, value in zip(ways, row, strict=True)]
+
+
+def _way(field: Any) -> Callable[[Any], Any]:
+    """How a column's values are made ready: texts and whole numbers need nothing of what Django does for the others."""
+    if isinstance(field, models.CharField):
+        return str  # an enum's text, too
+    if isinstance(field, models.IntegerField | models.ForeignKey | models.AutoField):
+        return _as_it_is
+    return lambda value: field.get_db_prep_save(value, connection)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

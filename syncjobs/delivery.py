@@ -7,10 +7,12 @@ again by the row's own columns (`receipts_checked_at`, `note_state`) and by the 
 import logging
 import re
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from connectors.connector import Connector
@@ -26,6 +28,7 @@ from syncjobs.models import Export, ExportReceipt
 logger = logging.getLogger(__name__)
 
 WORKERS = 8
+SAVED_EVERY = 0.25  # seconds, while nothing else is left to do
 ODD_ONES = 5  # that may fail in one slice, before it counts as trouble of PEX that all wait for
 MOST_BYTES = 25 * 1024 * 1024  # a larger file no system takes
 
@@ -83,6 +86,7 @@ class Delivery:
         self._pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="delivery")
         self._folder = tempfile.TemporaryDirectory(prefix="receipts-")
         self._running: dict[Future[Result], Export | None] = {}  # with the row whose note the job is to send
+        self._finished: SimpleQueue[Future[Result]] = SimpleQueue()  # looking through thousands would cost more
 
     def __enter__(self) -> "Delivery":
         return self
@@ -117,16 +121,26 @@ class Delivery:
 
     def collect(self) -> None:
         """Save what has come back, without waiting."""
-        self._take([future for future in self._running if future.done()])
+        self._take(self._come_back(within=0))
 
     def drain(self, step: Callable[[], None]) -> None:
         """Wait for all of it, saving in pieces. Raises the first `RetryLater` or `NotAuthorized` met."""
         while self._running:
-            finished, _ = wait(self._running, timeout=0.25)
-            self._take(list(finished))
+            self._take(self._come_back(within=SAVED_EVERY))
             step()
         if self.trouble:
             raise self.trouble
+
+    def _come_back(self, within: float) -> list[Future[Result]]:
+        """The jobs that end within so many seconds; at once when none is left."""
+        until = time.monotonic() + within
+        ended: list[Future[Result]] = []
+        while len(ended) < len(self._running):
+            try:
+                ended.append(self._finished.get(timeout=max(until - time.monotonic(), 0.0001)))
+            except Empty:
+                break
+        return ended
 
     def _begin(self, job: Callable[[Any], Result], what: Export | ExportReceipt) -> None:
         if isinstance(what, ExportReceipt):
@@ -134,7 +148,9 @@ class Delivery:
                 return
             self._carried.add(what.pk)
         noting = what if job == self._note and isinstance(what, Export) else None
-        self._running[self._pool.submit(job, what)] = noting
+        future = self._pool.submit(job, what)
+        self._running[future] = noting
+        future.add_done_callback(self._finished.put)
 
     def _take(self, finished: Sequence[Future[Result]], last: bool = False) -> None:
         results: list[Result] = []

@@ -25,6 +25,7 @@ from syncjobs.transitions import Cause, Event, State, Who
 SENDING = timedelta(seconds=30)  # a claim is sent within this or not at all
 SECOND_LOOK = timedelta(hours=24)
 
+EXPORT_COLUMNS = tuple(field.attname for field in Export._meta.concrete_fields if not field.primary_key)
 EVENT_COLUMNS = (
     "business_id", "export_id", "at", "event", "before", "after", "who", "person_id", "run_id", "batch", "generation",
     "says", "facts",
@@ -73,16 +74,18 @@ def admit(actor: Actor, rows: Sequence[Export]) -> list[Export]:
     for row in rows:
         row.first_seen_at = stamp
     with scope(actor.business_id):
-        Export.objects.bulk_create(rows, ignore_conflicts=True, batch_size=bulk.ROWS)
-        mine = list(
-            Export.objects.filter(
-                business_id=actor.business_id,
-                system=rows[0].system,
-                source=rows[0].source,
-                pex_id__in=[row.pex_id for row in rows],
-                first_seen_at=stamp,
-            )
+        values = [[getattr(row, name) for name in EXPORT_COLUMNS] for row in rows]
+        bulk.insert_all(Export, EXPORT_COLUMNS, values, "on conflict do nothing")
+        inserted = Export.objects.filter(
+            business_id=actor.business_id,
+            system=rows[0].system,
+            pex_id__in=[row.pex_id for row in rows],
+            first_seen_at=stamp,
         )
+        numbers = {(source, pex_id): pk for pk, source, pex_id in inserted.values_list("pk", "source", "pex_id")}
+        mine = [row for row in rows if (row.source, row.pex_id) in numbers]
+        for row in mine:
+            row.pk, row._state.adding = numbers[row.source, row.pex_id], False
         _write_events(actor, transitions.move(Event.SEEN), [Change(row, {}, row.says) for row in mine])
         _count(mine, +1)
     return mine

@@ -17,16 +17,22 @@ from connectors.records import Allocation, Kind, Note, Source, TagValue, Transac
 from pexsync import clock
 from pexsync.accounts.models import Business
 from pexsync.accounts.tenancy import scope
-from syncjobs import coding
+from syncjobs import bulk, coding
 from syncjobs.models import PexTransaction
 from syncjobs.window import Window
 
 CHUNK = 500
 
+KEY = ("business_id", "source", "pex_id")
 COLUMNS = (
     "kind", "category", "amount", "happened_at", "settled_at", "settled_on", "pending", "declined", "account_id",
     "cardholder", "merchant", "merchant_clean", "description", "approval", "facts", "digest", "read_at",
 )  # fmt: skip
+
+
+UNLESS_KNOWN = "on conflict (business_id, source, pex_id) do update set " + ", ".join(
+    f"{name} = excluded.{name}" for name in COLUMNS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +110,7 @@ def save(business_id: int, records: Iterable[Transaction], at: datetime) -> int:
             for name, record in fresh.items()
             if name not in known or (known[name][0] != digests[name] and known[name][1] < at)
         ]
-        PexTransaction.objects.bulk_create(
-            changed,
-            update_conflicts=True,
-            unique_fields=["business", "source", "pex_id"],
-            update_fields=COLUMNS,
-            batch_size=CHUNK,
-        )
+        bulk.insert_all(PexTransaction, KEY + COLUMNS, changed, UNLESS_KNOWN)
     return len(changed)
 
 
@@ -118,29 +118,29 @@ def digest(record: Transaction) -> str:
     return blake2b(repr(record).encode(), digest_size=16).hexdigest()
 
 
-def _row(business_id: int, record: Transaction, stamp: str, at: datetime) -> PexTransaction:
-    settled = record.settled_at
-    return PexTransaction(
-        business_id=business_id,
-        source=record.source,
-        pex_id=record.pex_id,
-        kind=record.kind or "",
-        category=record.category[:60],
-        amount=record.amount,
-        happened_at=record.happened_at,
-        settled_at=settled,
-        settled_on=_day(record),
-        pending=record.pending,
-        declined=record.declined,
-        account_id=record.account_id,
-        cardholder=record.cardholder[:200],
-        merchant=record.merchant[:200],
-        merchant_clean=record.merchant_clean[:200],
-        description=record.description[:500],
-        approval=record.approval[:30],
-        facts=_facts(record),
-        digest=stamp,
-        read_at=at,
+def _row(business_id: int, record: Transaction, stamp: str, at: datetime) -> tuple[Any, ...]:
+    """The values of one row, in the order of `KEY + COLUMNS`."""
+    return (
+        business_id,
+        record.source,
+        record.pex_id,
+        record.kind or "",
+        record.category[:60],
+        record.amount,
+        record.happened_at,
+        record.settled_at,
+        _day(record),
+        record.pending,
+        record.declined,
+        record.account_id,
+        record.cardholder[:200],
+        record.merchant[:200],
+        record.merchant_clean[:200],
+        record.description[:500],
+        record.approval[:30],
+        _facts(record),
+        stamp,
+        at,
     )
 
 
