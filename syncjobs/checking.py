@@ -10,7 +10,7 @@ from connectors.models import Connection
 from connectors.records import Kind, Transaction
 from pexsync.accounts.tenancy import reading, scope
 from syncjobs import coding, facts, judge, keys, ledger, mirror, runs
-from syncjobs.desk import Desk
+from syncjobs.desk import MOST_ENTRIES, Desk
 from syncjobs.judge import Due, Hold, Judgement, Rules, Wait
 from syncjobs.models import Export, PexTransaction, RunResult, SyncRun
 from syncjobs.transitions import State, Who
@@ -95,6 +95,8 @@ def verdict_on(
     verdict = judge.judge(record, rules, generation=generation, overruled=overruled, url=url)
     if isinstance(verdict, Due):
         desk.new_parties.setdefault(verdict.entry.party, verdict.entry)
+        if not verdict.noted and len(desk.entries) < MOST_ENTRIES:
+            desk.entries[key] = verdict.entry
     return verdict
 
 

@@ -25,6 +25,7 @@ from syncjobs.judge import Rules
 from syncjobs.models import Export, SyncRun
 from syncjobs.transitions import State, Who
 
+MOST_ENTRIES = 10_000  # kept between checking and sending; the others are coded once more
 SLICE = 180.0  # seconds after which a slice hands over to the next
 
 
@@ -45,6 +46,7 @@ class Desk:
         self.settings = Settings.parse(connection.settings)
         self.rules: Rules | None = None  # known once PEX and the books were asked
         self.new_parties: dict[Party, Entry] = {}  # an entry for each party met while checking
+        self.entries: dict[str, Entry] = {}  # by key: what this slice found due, up to `MOST_ENTRIES`
         self.silent = 0  # batches in a row that got no answer at all
         self.unseen = 0  # rows in doubt that no complete look has covered: they stay due
         self._ends = time.monotonic() + SLICE

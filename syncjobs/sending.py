@@ -148,9 +148,9 @@ def send(desk: Desk, rules: Rules, only: frozenset[int] | None = None) -> None:
     covered = {sent.key for sent in asked if sent.key in seen or not sent.in_doubt}
     desk.unseen += len(asked) - len(covered)
     desk.books.prepare(list(desk.new_parties.values()))
-    for pairs in _batches(desk, covered):
+    for exports in _batches(desk, covered):
         desk.step()
-        ready = _ready(desk, rules, pairs)
+        ready = _ready(desk, rules, exports)
         if ready:
             _send_batch(desk, ready)
         desk.delivery.collect()
@@ -242,7 +242,7 @@ def _hold_due(desk: Desk, rows: Sequence[tuple[Export, Cause, str, str]]) -> Non
     _tell(desk, [(row, Hold(Cause(row.cause), row.says)) for row in held])
 
 
-def _batches(desk: Desk, covered: set[str]) -> Iterator[list[tuple[Export, Transaction]]]:
+def _batches(desk: Desk, covered: set[str]) -> Iterator[list[Export]]:
     """Yield the due rows the look covered, oldest first. A row comes once per slice, also if it stays due."""
     after: tuple[date, int] | None = None
     while True:
@@ -254,7 +254,7 @@ def _batches(desk: Desk, covered: set[str]) -> Iterator[list[tuple[Export, Trans
         if not rows:
             return
         after = (rows[-1].settled_on, rows[-1].pk)
-        yield _with_records(desk, [row for row in rows if key_of(row) in covered])
+        yield [row for row in rows if key_of(row) in covered]
 
 
 def _with_records(desk: Desk, exports: Sequence[Export]) -> list[tuple[Export, Transaction]]:
@@ -269,10 +269,15 @@ def _with_records(desk: Desk, exports: Sequence[Export]) -> list[tuple[Export, T
     ]
 
 
-def _ready(desk: Desk, rules: Rules, pairs: Sequence[tuple[Export, Transaction]]) -> list[tuple[Export, Entry]]:
-    """Judge once more what is about to go out; rows PEX says are synced already are looked for one by one."""
-    ready, noted, other = [], [], []
-    for export, record in pairs:
+def _ready(desk: Desk, rules: Rules, exports: Sequence[Export]) -> list[tuple[Export, Entry]]:
+    """The entries of a batch: as this slice coded them while checking, else judged once more now.
+
+    Rows PEX says are synced already are looked for one by one.
+    """
+    known = {export.pk: entry for export in exports if (entry := desk.entries.pop(key_of(export), None))}
+    ready = [(export, known[export.pk]) for export in exports if export.pk in known]
+    noted, other = [], []
+    for export, record in _with_records(desk, [export for export in exports if export.pk not in known]):
         verdict = checking.verdict_on(desk, rules, record, export.generation, export.overruled)
         if not isinstance(verdict, Due):
             other.append((export, verdict, record.amount))
