@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from enum import Enum
 from types import TracebackType
 from typing import ClassVar, Self
@@ -145,8 +145,3 @@ class Connector(ABC):
     @abstractmethod
     def url_of(self, business_id: int, key: str, account_id: int | None) -> str:
         """The address an entry carries: opens the card in PEX, holds PEX's business id and the key. Nothing of ours."""
-
-    def clock(self) -> datetime:
-        from pexsync import clock
-
-        return clock.now()

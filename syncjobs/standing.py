@@ -20,7 +20,6 @@ from syncjobs.transitions import State
 from syncjobs.wording import Label, money
 
 GROUPS = 20  # causes shown at once
-EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)

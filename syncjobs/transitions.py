@@ -113,8 +113,6 @@ TABLE: tuple[Move, ...] = (
     _move("20", "held", Event.FOUND_AGAIN, State.POSTED, "slice"),
 )
 
-BY_NUMBER = {move.number: move for move in TABLE}
-
 
 def move(event: Event, after: State | None = None) -> Move:
     """Return the one move of this event (with `after` where an event can end in two states)."""

@@ -84,10 +84,8 @@ def world(sandbox: Any, name: str = "Acme Builders", business_id: int = 4410, us
     tag = pex.add_tag("Expense Account", options=[("429", "General Expenses"), ("449", "Motor Vehicle Expenses")])
     books = sandbox.worlds["xero"].add_organisation(name=f"{name} LLC", short_code=f"!{business_id}")
     bank = books.add_bank_account("PEX Cash Account")
-    accounts = {
-        code: books.add_account(code, title)
-        for code, title in (("429", "General Expenses"), ("449", "Motor Vehicle Expenses"), ("404", "Bank Fees"))
-    }
+    for code, title in (("429", "General Expenses"), ("449", "Motor Vehicle Expenses"), ("404", "Bank Fees")):
+        books.add_account(code, title)
     business, user = member(name, business_id, username)
     pex_auth.adopt(
         business,
@@ -102,7 +100,6 @@ def world(sandbox: Any, name: str = "Acme Builders", business_id: int = 4410, us
         fields={"account": FieldSource(source=TAG, tag=tag.tag_id, default="")},
     )
     connection = connect(sandbox, business, user, books, linked)
-    del accounts
     return World(sandbox, pex, books, admin, tag, business, user, connection)
 
 

@@ -11,7 +11,6 @@ JSON = dict[str, Any]
 
 HEAD = 65_536  # of the JSON around the file; what PEX documents is below 2,000
 _CONTENT = re.compile(rb'"Content"\s*:\s*"', re.IGNORECASE)
-_CONTENT_NAME = b'"Content"'
 # Writers of JSON may escape these three; nothing else of base64 is ever escaped.
 _ESCAPES = ((b"\\/", b"/"), (b"\\u002b", b"+"), (b"\\u002B", b"+"), (b"\\u002f", b"/"), (b"\\u002F", b"/"))
 _EQUALS = ((b"\\u003d", b"="), (b"\\u003D", b"="))

@@ -104,8 +104,8 @@ class StepForm(forms.Form):
         """Add the fields that depend on the books, and the draft as initial values."""
 
     def settings(self) -> Settings:
-        """Return the draft with this step's answers. Only of a valid form."""
-        raise NotImplementedError  # pragma: no cover
+        """Return the draft with this step's answers, of which the plainest step has none. Only of a valid form."""
+        return self.draft
 
     def stands(self) -> bool:
         """Whether what the draft says here may be saved as it is."""
