@@ -11,7 +11,7 @@ from connectors.records import Kind, Transaction
 from pexsync.accounts.tenancy import reading, scope
 from syncjobs import coding, facts, judge, keys, ledger, mirror, runs
 from syncjobs.desk import MOST_ENTRIES, Desk
-from syncjobs.judge import Due, Hold, Judgement, Rules, Wait
+from syncjobs.judge import Close, Due, Hold, Judgement, Rules, Wait
 from syncjobs.models import Export, PexTransaction, RunResult, SyncRun
 from syncjobs.transitions import State, Who
 from syncjobs.window import Window
@@ -181,7 +181,8 @@ def _admit(desk: Desk, rules: Rules, records: Sequence[Transaction], verdicts: V
     for row in admitted:
         record, verdict = judged[row.source, row.pex_id]
         verdicts.add(row, verdict)
-        moving.append((row, verdict, record.amount))
+        if isinstance(verdict, Hold | Close):
+            moving.append((row, verdict, record.amount))
     ledger.judged(desk.actor(Who.JUDGE), moving)
 
 
