@@ -126,12 +126,16 @@ class Connection(models.Model):
     settings_problem = models.CharField(max_length=300, blank=True)  # set by a run that no row survived
     preview_confirmed = models.JSONField(default=dict)  # kind -> {"at", "by", "count", "sum"}
     auto_sync = models.BooleanField(default=False)
+    auto_next_at = models.DateTimeField(null=True)  # when the next nightly sync begins; None: not planned
+    cutover_on = models.DateField(null=True)  # the company was changed: only what settled from this day on goes there
+    late_confirmed_at = models.DateTimeField(null=True)  # rows PEX first showed up to then may go, however late
     installed_at = models.DateTimeField()
     connected_at = models.DateTimeField(null=True)
     connected_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["business", "system"], name="connection_once")]
+        indexes = [models.Index(fields=["auto_next_at"], condition=Q(auto_sync=True), name="connections_by_night")]
 
     def __str__(self) -> str:
         return f"{self.system} of {self.business_id}"

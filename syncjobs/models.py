@@ -36,6 +36,8 @@ class PexTransaction(models.Model):
     facts = models.JSONField(default=dict)  # the rest of records.Transaction: splits, notes, currency, links ...
     digest = models.CharField(max_length=32)  # of the row as read: only what changed is written
     read_at = models.DateTimeField()  # begin of the read it came from; a newer read wins
+    first_read_at = models.DateTimeField(null=True)  # begin of the read that showed it first; None: before this was kept
+    noted = models.BooleanField(null=True)  # carries our note with its own key; None: read before this was kept
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["business", "source", "pex_id"], name="mirror_once")]
@@ -74,8 +76,11 @@ class Export(models.Model):
     record_id = models.CharField(max_length=100, blank=True)
     link = models.CharField(max_length=500, blank=True)
     posted_at = models.DateTimeField(null=True)
-    note_state = models.CharField(max_length=10, blank=True)  # "" not there, sent, seen
+    note_state = models.CharField(max_length=10, blank=True)  # "" not there, sent, seen, removed
     note_at = models.DateTimeField(null=True)
+    note_missed_at = models.DateTimeField(null=True)  # begin of the first read that lacked a note seen before
+    gone_missed_at = models.DateTimeField(null=True)  # begin of the first complete read of PEX that lacked the row
+    gone_at = models.DateTimeField(null=True)  # begin of the second one: gone in PEX
     receipts_checked_at = models.DateTimeField(null=True)
     first_seen_at = models.DateTimeField()
 
@@ -95,6 +100,7 @@ class Export(models.Model):
                 condition=Q(state="posted") & (~Q(note_state="seen") | Q(receipts_checked_at=None)),
                 name="export_owing",
             ),
+            models.Index(fields=["business", "system"], condition=Q(gone_at__isnull=False), name="export_gone"),
         ]
 
     def __str__(self) -> str:
@@ -217,6 +223,7 @@ class SyncRun(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)  # slices in a row that did not come to their end
     mirrored_at = models.DateTimeField(null=True)  # when this run's last complete read of PEX began
     preview = models.JSONField(default=list)  # [{"month", "kind", "count", "sum", "blocked"}] to confirm
+    pairs = models.JSONField(default=dict, db_default={})  # "source:pex id" -> {"id", "link", "says"}: what it looks booked as
     confirmed_at = models.DateTimeField(null=True)
     rows_read = models.PositiveIntegerField(default=0)
     rows_judged = models.PositiveIntegerField(default=0)
@@ -264,6 +271,57 @@ class RunResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.cause} in run {self.run_id}"
+
+
+class MirrorRead(models.Model):
+    """One read of PEX's lists: which days, when, whether it came to its end. PEX allows few of them an hour."""
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="+", db_index=False)
+    first = models.DateField()
+    last = models.DateField()
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)  # None: cut off, or still under way
+    rows = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["business", "-began_at"], name="reads_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}, begun {self.began_at:%H:%M:%S}"
+
+
+class Notice(models.Model):
+    """Something people must know about one connection: told once per cause, counted while it goes on."""
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="notices", db_index=False)
+    system = models.CharField(max_length=40)
+    cause = models.CharField(max_length=80)  # short and stable: session, permission, settings ...
+    says = models.CharField(max_length=500)
+    since = models.DateTimeField()
+    last_at = models.DateTimeField()
+    times = models.PositiveIntegerField(default=1)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["business", "system", "cause"], condition=Q(ended_at=None), name="one_notice_per_cause"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.cause} of {self.system}"
+
+
+class Installation(models.Model):
+    """Which installation this database belongs to: one row. A copy or a restore of it must not write by itself."""
+
+    name = models.CharField(max_length=64)  # as INSTALLATION_ID says it
+    adopted_at = models.DateTimeField()
+    restored_at = models.DateTimeField(null=True)  # what happened after the backup is in the books, not in here
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Lease(models.Model):
