@@ -128,6 +128,7 @@ class Connection(models.Model):
     auto_sync = models.BooleanField(default=False)
     auto_next_at = models.DateTimeField(null=True)  # when the next nightly sync begins; None: not planned
     cutover_on = models.DateField(null=True)  # the company was changed: only what settled from this day on goes there
+    deliver_at = models.DateTimeField(null=True)  # when notes and receipts still owed are tried next; None: nothing is
     late_confirmed_at = models.DateTimeField(null=True)  # rows PEX first showed up to then may go, however late
     installed_at = models.DateTimeField()
     connected_at = models.DateTimeField(null=True)
@@ -135,7 +136,10 @@ class Connection(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["business", "system"], name="connection_once")]
-        indexes = [models.Index(fields=["auto_next_at"], condition=Q(auto_sync=True), name="connections_by_night")]
+        indexes = [
+            models.Index(fields=["auto_next_at"], condition=Q(auto_sync=True), name="connections_by_night"),
+            models.Index(fields=["deliver_at"], condition=Q(deliver_at__isnull=False), name="connections_owing"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.system} of {self.business_id}"

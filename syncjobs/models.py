@@ -313,17 +313,6 @@ class Notice(models.Model):
         return f"{self.cause} of {self.system}"
 
 
-class Installation(models.Model):
-    """Which installation this database belongs to: one row. A copy or a restore of it must not write by itself."""
-
-    name = models.CharField(max_length=64)  # as INSTALLATION_ID says it
-    adopted_at = models.DateTimeField()
-    restored_at = models.DateTimeField(null=True)  # what happened after the backup is in the books, not in here
-
-    def __str__(self) -> str:
-        return self.name
-
-
 class Lease(models.Model):
     """Who may post to a target now: one slice, for order and pace. The guard against doubles is the batch number."""
 

@@ -86,6 +86,17 @@ class Membership(models.Model):
         return [permission for permission in needed if not self.may(permission)]
 
 
+class Installation(models.Model):
+    """Which installation this database belongs to: one row. A copy or a restore of it must not write by itself."""
+
+    name = models.CharField(max_length=100)  # what INSTALLATION_ID says there
+    adopted_at = models.DateTimeField()
+    restored_at = models.DateTimeField(null=True)  # what was sent before may stand in the books and not in here
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class BusinessRequest(HttpRequest):
     """A request of a signed-in person working for one business (set by `TenantMiddleware`)."""
 
