@@ -20,6 +20,8 @@ from sandbox.pex.api import world_of
 from sandbox.pex.dashboard import same_origin
 from sandbox.server import Desk
 from sandbox.templates import page
+from sandbox.xero import actions as xero_actions
+from sandbox.xero.world import world_of as xero_world_of
 
 Room = Callable[[Desk, dict[str, Any]], Any]
 SHOWN = 60  # transactions on the page
@@ -33,6 +35,7 @@ def application(desk: Desk) -> ASGIApp:
             Route("/control/do", _form(desk), methods=["POST"]),
             *_json(desk, "/control/faults", GET=faults, POST=add_fault, DELETE=clear_faults),
             *_json(desk, "/control/faults/{number:int}", DELETE=remove_fault),
+            *_json(desk, "/control/strikes", GET=strikes),
             *_json(desk, "/control/calls", GET=calls, DELETE=clear_calls),
             *_json(desk, "/control/clock", GET=clock, POST=advance),
             *_json(desk, "/control/reset", POST=reset),
@@ -40,6 +43,8 @@ def application(desk: Desk) -> ASGIApp:
             *_json(desk, "/control/pex/businesses", GET=businesses),
             *_json(desk, "/control/pex/transactions", GET=transactions, POST=act),
             *_json(desk, "/control/pex/{action}", POST=act),
+            *_json(desk, "/control/xero/books", GET=books),
+            *_json(desk, "/control/xero/{action}", POST=act_in_books),
         ]
     )
 
@@ -200,6 +205,16 @@ def remove_fault(desk: Desk, facts: Mapping[str, Any]) -> Any:
     return faults(desk, facts)
 
 
+def strikes(desk: Desk, facts: Mapping[str, Any]) -> Any:
+    """Which calls the faults struck, those after the strike `after`."""
+    after = int(facts.get("after", 0))
+    return [
+        {**asdict(strike), "at": strike.at.isoformat(), "body": strike.body.decode("utf-8", "replace")}
+        for strike in desk.faults.strikes
+        if strike.number > after
+    ]
+
+
 def calls(desk: Desk, facts: Mapping[str, Any]) -> Any:
     """Count the calls of `system` (prefix), `method` and `path` (fragment); show the newest `limit`."""
     where = {name: str(facts.get(name, "")) for name in ("system", "method", "path")}
@@ -296,6 +311,19 @@ def act(desk: Desk, facts: dict[str, Any]) -> Any:
     if action not in ACTIONS:
         raise ValueError(f"Unknown action {action!r}; known: {', '.join(ACTIONS)}.")
     return ACTIONS[action](world_of(desk), facts)
+
+
+def books(desk: Desk, facts: Mapping[str, Any]) -> Any:
+    """Every bank transaction of one organisation, with what is attached to it."""
+    return xero_actions.books(xero_world_of(desk), facts)
+
+
+def act_in_books(desk: Desk, facts: dict[str, Any]) -> Any:
+    """Do in Xero what a person does there: void, edit, enter; or what time does: expire-tokens."""
+    action = facts.pop("action")
+    if action not in xero_actions.ACTIONS:
+        raise ValueError(f"Unknown action {action!r}; known: {', '.join(xero_actions.ACTIONS)}.")
+    return xero_actions.ACTIONS[action](xero_world_of(desk), facts)
 
 
 def set_limits(desk: Desk, facts: Mapping[str, Any]) -> Any:

@@ -3,8 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from typing import Any
+
+MOST_STRIKES = 20_000  # remembered
+LONGEST_BODY = 200_000  # bytes of a struck request that are remembered
 
 KINDS = {
     "status": "answer with `status`, `body` and `headers`; nothing is done",
@@ -53,11 +57,27 @@ class Fault:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One call a fault struck, kept so that somebody can tell afterwards what was hit."""
+
+    number: int  # of the strike; they are counted on also when all are forgotten
+    fault: int
+    kind: str
+    at: datetime
+    system: str
+    method: str
+    path: str
+    body: bytes
+
+
 @dataclass
 class Faults:
     active: list[Fault] = field(default_factory=list)
     struck: dict[str, int] = field(default_factory=dict)  # kind -> how often it happened
+    strikes: list[Strike] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _strikes: Iterator[int] = field(default_factory=lambda: count(1))
 
     def add(self, kind: str, **where: Any) -> Fault:
         fault = Fault(kind=kind, **where)
@@ -71,6 +91,13 @@ class Faults:
     def clear(self) -> None:
         self.active.clear()
         self.struck.clear()
+        self.strikes.clear()
+
+    def remember(self, fault: Fault, at: datetime, system: str, method: str, path: str, body: bytes) -> None:
+        strike = Strike(next(self._strikes), fault.number, fault.kind, at, system, method, path, body[:LONGEST_BODY])
+        self.strikes.append(strike)
+        if len(self.strikes) > MOST_STRIKES:
+            del self.strikes[: MOST_STRIKES // 2]
 
     def for_call(self, system: str, method: str, path: str, body: bytes) -> Fault | None:
         """Return the first fault that strikes this call, and count it down."""

@@ -21,6 +21,8 @@ from sandbox.clock import Clock
 from sandbox.faults import Faults
 from sandbox.wire import DroppableProtocol, Wire
 
+KEEP_ALIVE = 60  # seconds an idle connection is kept open, as the real companies do
+
 
 @dataclass
 class Desk:
@@ -62,7 +64,11 @@ class Server:
         self.socket.bind(("127.0.0.1", port))
         self.desk.url = f"http://localhost:{self.socket.getsockname()[1]}"
         config = uvicorn.Config(
-            application(self.desk), http=DroppableProtocol, log_level="warning", lifespan="off", timeout_keep_alive=60
+            application(self.desk),
+            http=DroppableProtocol,
+            log_level="warning",
+            lifespan="off",
+            timeout_keep_alive=KEEP_ALIVE,
         )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
@@ -87,7 +93,13 @@ def serve(desk: Desk, port: int, data: Path | None, host: str = "127.0.0.1") -> 
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-        config = uvicorn.Config(application(desk), http=DroppableProtocol, log_level="warning", lifespan="off")
+        config = uvicorn.Config(
+            application(desk),
+            http=DroppableProtocol,
+            log_level="warning",
+            lifespan="off",
+            timeout_keep_alive=KEEP_ALIVE,
+        )
         # uvicorn raises the signal that stopped it once more; that must not end us before the worlds are saved.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)

@@ -44,6 +44,8 @@ class Wire:
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         fault = self.faults.for_call(self.system, scope["method"], path, body)
+        if fault:
+            self.faults.remember(fault, self.clock.now(), self.system, scope["method"], path, body)
         answer = await self._serve(scope, body, fault)
         host, port = scope.get("client") or ("", 0)
         self.calls.add(

@@ -2,14 +2,15 @@
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sandbox.pex.business import ALL, Admin, Business
-from sandbox.pex.oauth import chosen_admin
-from sandbox.pex.records import Transaction
+from sandbox.pex.oauth import chosen_admin, grant
+from sandbox.pex.records import Attachment, Transaction
 from sandbox.pex.world import PexWorld
 
 Facts = Mapping[str, Any]
@@ -230,6 +231,24 @@ def make_token(world: PexWorld, facts: Facts) -> Done:
     return {"token": world.token(admin), "jwt": world.launch_jwt(admin)}
 
 
+def make_pair(world: PexWorld, facts: Facts) -> Done:
+    """Make a live OAuth pair for an admin, as a consent would."""
+    admin = chosen_admin(world, _text(facts, "admin"))
+    if admin is None:
+        raise ValueError("There is no such active admin.")
+    return grant(world, admin)
+
+
+def expire_tokens(world: PexWorld, facts: Facts) -> Done:
+    """End the OAuth access tokens of a business as time does; its refresh tokens stay good."""
+    business, now = business_of(world, facts), world.now()
+    pairs = [one for one in world.tokens.values() if one.family and one.business_id == business.business_id]
+    mine = [one for one in pairs if one.expires > now]
+    for token in mine:
+        token.expires = now
+    return {"expired": len(mine)}
+
+
 def _admin(world: PexWorld, facts: Facts) -> Admin:
     for admin in world.admins():
         if _text(facts, "admin") in (f"{admin.business_id}:{admin.admin_id}", admin.username):
@@ -249,6 +268,8 @@ ACTIONS: dict[str, Callable[[PexWorld, Facts], Done]] = {
     "remove": remove,
     "admin": change_admin,
     "token": make_token,
+    "pair": make_pair,
+    "expire-tokens": expire_tokens,
 }
 
 
@@ -269,10 +290,16 @@ def listing(world: PexWorld, business: Business, newest: int = 100) -> list[Done
             "approval": row.approval,
             "tags": len(row.tags),
             "receipts": [one.attachment_id for one in row.attachments],
+            "files": [_file(one, world.now()) for one in row.attachments],
             "notes": [{"note_id": note.note_id, "text": note.text, "system": note.system} for note in row.notes],
         }
         for row in reversed(rows[-newest:])
     ]
+
+
+def _file(attachment: Attachment, now: datetime) -> Done:
+    digest = hashlib.sha256(attachment.content).hexdigest()
+    return {"attachment_id": attachment.attachment_id, "status": attachment.status_at(now), "sha256": digest}
 
 
 def _text(facts: Facts, name: str) -> str:

@@ -291,8 +291,16 @@ def _rotate(visit: Visit, client_id: str) -> str:
 
 
 def _issued(visit: Visit, family_id: str) -> Response:
-    world, now = visit.world, visit.now
-    family = world.families[family_id]
+    family = visit.world.families[family_id]
+    body = _tokens(visit.world, family_id)
+    if "openid" in family.scope.split():
+        body["id_token"] = _id_token(visit, family)
+    return JSONResponse(body, headers={"Cache-Control": "no-store"})
+
+
+def _tokens(world: PexWorld, family_id: str) -> dict[str, Any]:
+    """Make the next tokens of a family and return them as the token address answers."""
+    family, now = world.families[family_id], world.now()
     access = Token(
         text=secrets.token_urlsafe(32),
         app_id=family.client_id,
@@ -315,9 +323,16 @@ def _issued(visit: Visit, family_id: str) -> Response:
         text = secrets.token_urlsafe(32)
         world.refresh_tokens[text] = RefreshToken(family_id, now + timedelta(seconds=REFRESH_SECONDS))
         body |= {"refresh_token": text, "refresh_token_expires_in": REFRESH_SECONDS}
-    if "openid" in family.scope.split():
-        body["id_token"] = _id_token(visit, family)
-    return JSONResponse(body, headers={"Cache-Control": "no-store"})
+    return body
+
+
+def grant(world: PexWorld, admin: Admin, client_id: str = "") -> dict[str, Any]:
+    """Return the tokens the product would hold after this admin consented."""
+    client_id, family_id = client_id or next(iter(world.clients)), secrets.token_hex(12)
+    world.families[family_id] = Family(
+        client_id, admin.business_id, admin.admin_id, "openid offline_access", "", admin.password_version
+    )
+    return _tokens(world, family_id)
 
 
 def _id_token(visit: Visit, family: Family) -> str:

@@ -13,6 +13,8 @@ from sandbox.xero.rules import validate
 from sandbox.xero.shapes import bank_transaction, bank_transaction_text, complaints
 from sandbox.xero.where import Member
 
+PASSING_TROUBLE = "The document could not be saved. Please try again."
+
 LISTING = Listing(
     "BankTransaction",
     {
@@ -104,12 +106,22 @@ def _write(request: ApiRequest, elements: Sequence[JSON], summarize: bool) -> An
     drafts = [read_draft(request, element) for element in elements]
     for draft in drafts:
         validate(request, draft)
+    _refuse_some(request, drafts)
     if summarize and any(draft.refuses_call for draft in drafts):
         return invalid(draft.echo(request) for draft in drafts if draft.refuses_call)
     marked = not summarize or any(not draft.good for draft in drafts)
     return request.envelope(
         "BankTransactions", in_answer_order(request, [_result(request, one, marked) for one in drafts])
     )
+
+
+def _refuse_some(request: ApiRequest, drafts: Sequence[Draft]) -> None:
+    """As the switch says: every second new one of a batch, until so many were refused."""
+    switches = request.world.switches
+    for draft in [draft for draft in drafts if draft.good and draft.existing is None][1::2]:
+        if switches.refused_elements > 0:
+            switches.refused_elements -= 1
+            draft.errors.append(PASSING_TROUBLE)
 
 
 def _result(request: ApiRequest, draft: Draft, marked: bool) -> JSON:

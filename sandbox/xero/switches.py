@@ -42,6 +42,7 @@ class Switches:
     failed_id: Literal["zero", "none", "real"] = "zero"  # the id a refused element carries
     failed_errors: Literal["top", "nested"] = "top"  # "nested": the reason stands only in lines, contact, account
     shuffled: bool = False
+    refused_elements: int = 0  # so many next new bank transactions are refused, at most half of a batch
     body_bytes: int = 3_500_000
 
     # Bank transactions and contacts
