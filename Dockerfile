@@ -14,7 +14,7 @@ COPY syncjobs syncjobs
 COPY templates templates
 COPY static static
 # These secrets live only while the pages' files are gathered; nothing is ever sealed with them.
-RUN SECRET_KEY=only-to-gather-files CREDENTIAL_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
+RUN SECRET_KEY=only-to-gather-files INSTALLATION_ID=none CREDENTIAL_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
     PEX_OAUTH_CLIENT_ID=none DATA_DIR=/tmp/data STATIC_ROOT=/app/staticfiles \
     /venv/bin/python manage.py collectstatic --no-input \
     && /venv/bin/python -m compileall -q /app

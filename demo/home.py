@@ -44,16 +44,18 @@ class Home:
     def secrets(self) -> dict[str, str]:
         """Return the secrets of this demo, made once: data sealed with them is read again by the next start."""
         file = self.path / "env"
-        if not file.exists():
-            made = {
-                "SECRET_KEY": secrets.token_urlsafe(50),
-                "CREDENTIAL_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            }
+        known = dict(line.split("=", 1) for line in file.read_text().splitlines()) if file.exists() else {}
+        made = {
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "CREDENTIAL_KEYS": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "INSTALLATION_ID": secrets.token_hex(8),
+        } | known
+        if made != known:
             fresh = file.with_suffix(".new")
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
                 out.writelines(f"{name}={value}\n" for name, value in made.items())
             fresh.replace(file)
-        return dict(line.split("=", 1) for line in file.read_text().splitlines())
+        return made
 
     def tidy(self) -> None:
         """Drop wake-ups of an earlier start: what is to be done stands in the database."""

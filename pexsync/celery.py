@@ -36,7 +36,8 @@ class FolderChannel(filesystem.Channel):
     """
 
     def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]  # named as kombu does
-        name = f"{time.monotonic_ns():020d}_{uuid.uuid4().hex}.{queue}.msg"
+        urgency = self._get_message_priority(payload, reverse=False)  # the lowest is taken first, as with Redis
+        name = f"{urgency}_{time.monotonic_ns():020d}_{uuid.uuid4().hex}.{queue}.msg"
         folder = _made(self.data_folder_out)
         fresh = folder / f"{name}.new"
         fresh.write_text(dumps(payload))

@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.utils.module_loading import import_string
 
+from syncjobs.hours import Hours
+
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -101,6 +103,15 @@ def xero(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """An id without a secret is an app of Xero's "PKCE" type; a secret without an id is a slip."""
     if settings.XERO_CLIENT_SECRET and not settings.XERO_CLIENT_ID:
         return [Error("XERO_CLIENT_SECRET is set without XERO_CLIENT_ID, so Xero stays hidden.", id="pexsync.E006")]
+    return []
+
+
+@register
+def night(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    try:
+        Hours.parse(settings.NIGHT_WINDOW)
+    except ValueError as error:
+        return [Error(f"NIGHT_WINDOW: {error}.", hint="Two times of the day: 00:00-06:00", id="pexsync.E007")]
     return []
 
 

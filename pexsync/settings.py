@@ -30,6 +30,7 @@ def origin(url: str) -> str:
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = required("SECRET_KEY")
 CREDENTIAL_KEYS = required("CREDENTIAL_KEYS").split(",")
+INSTALLATION_ID = required("INSTALLATION_ID")  # pexsync.accounts.installation
 PUBLIC_URL: str = env("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
 DATA_DIR = Path(env("DATA_DIR", default=str(BASE_DIR / ".data")))
 CLOCK_FILE: Path | None = Path(env("CLOCK_FILE")) if env("CLOCK_FILE", default="") else None
@@ -79,6 +80,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "connectors.pace.people_middleware",
     "pexsync.accounts.middleware.TenantMiddleware",
 ]
 ROOT_URLCONF = "pexsync.urls"
@@ -155,6 +157,12 @@ XERO_SCOPES: str = env(
     "accounting.settings.read accounting.attachments",
 )
 
+# How many calls the other side takes (connectors/pace.py). PEX's are those it published; it may allow an app more.
+XERO_CALLS_A_MINUTE: int = env.int("XERO_CALLS_A_MINUTE", default=60)  # of one organisation
+PEX_CALLS_A_MINUTE: int = env.int("PEX_CALLS_A_MINUTE", default=120)  # of one business, as the next two
+PEX_LISTS_AN_HOUR: int = env.int("PEX_LISTS_AN_HOUR", default=10)  # of card transactions, and of card accounts
+PEX_BUSINESS_LISTS_A_MINUTE: int = env.int("PEX_BUSINESS_LISTS_A_MINUTE", default=1)
+
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -198,9 +206,13 @@ else:
         "polling_interval": 0.05,
     }
 SWEEP_SECONDS: float = env.float("SWEEP_SECONDS", default=10.0)
+NIGHT_SECONDS = SWEEP_SECONDS * 6
+# By each business's own clocks; nightly syncs begin in its first five sixths.
+NIGHT_WINDOW: str = env("NIGHT_WINDOW", default="00:00-06:00")
 CELERY_BEAT_SCHEDULE = {
     # A wake-up nobody took is worthless when the next one comes.
     "sweep": {"task": "syncjobs.sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS * 3}},
+    "night": {"task": "syncjobs.night", "schedule": NIGHT_SECONDS, "options": {"expires": NIGHT_SECONDS * 3}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 

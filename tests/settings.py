@@ -7,12 +7,16 @@ _data = tempfile.mkdtemp(prefix="pexsync-tests-")
 os.environ.setdefault("ENV_FILE", os.devnull)
 os.environ.setdefault("SECRET_KEY", "only-for-tests-only-for-tests-only-for-tests-0123456789")
 os.environ.setdefault("CREDENTIAL_KEYS", "dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=")
+os.environ.setdefault("INSTALLATION_ID", "tests")
 os.environ.setdefault("DATA_DIR", _data)
 os.environ.setdefault("PEX_APP_ID", "pexsync-demo")
 os.environ.setdefault("PEX_APP_SECRET", "pexsync-demo-secret")
 os.environ.setdefault("PEX_OAUTH_CLIENT_ID", "pexsync-demo-oauth")
 os.environ.setdefault("XERO_CLIENT_ID", "pexsync-demo-xero")
 os.environ.setdefault("XERO_CLIENT_SECRET", "pexsync-demo-xero-secret")
+# The simulated companies have no limits unless a test switches them on, and tests sync more often than anybody would.
+for name in ("XERO_CALLS_A_MINUTE", "PEX_CALLS_A_MINUTE", "PEX_LISTS_AN_HOUR", "PEX_BUSINESS_LISTS_A_MINUTE"):
+    os.environ.setdefault(name, "100000")
 
 from pexsync.settings import *  # noqa: E402, F403
 

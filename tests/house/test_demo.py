@@ -74,7 +74,7 @@ def test_a_port_that_is_none_is_refused_by_name(text: str) -> None:
 def test_secrets_are_made_once_and_only_ours_to_read(home: Home) -> None:
     first = home.secrets()
     assert Home(home.path).secrets() == first
-    assert set(first) == {"SECRET_KEY", "CREDENTIAL_KEYS"}
+    assert set(first) == {"SECRET_KEY", "CREDENTIAL_KEYS", "INSTALLATION_ID"}
     assert (home.path / "env").stat().st_mode & 0o077 == 0
 
 
