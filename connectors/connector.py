@@ -9,6 +9,7 @@ from enum import Enum
 from types import TracebackType
 from typing import ClassVar, Self
 
+from connectors.limits import Limits
 from connectors.models import Connection
 from connectors.records import (
     BookRecord,
@@ -47,8 +48,13 @@ class Deadline:
         return cls(time.monotonic() + seconds, time.time() + seconds)
 
     @property
+    def left(self) -> float:
+        """Seconds, below nought once it has passed."""
+        return min(self.monotonic - time.monotonic(), self.wall - time.time())
+
+    @property
     def passed(self) -> bool:
-        return time.monotonic() > self.monotonic or time.time() > self.wall
+        return self.left < 0
 
 
 class Connector(ABC):
@@ -95,6 +101,16 @@ class Connector(ABC):
     @abstractmethod
     def configured(cls) -> bool:
         """Whether the operator gave what this system needs; if not it is hidden."""
+
+    @classmethod
+    def record_in(cls, text: str) -> str:
+        """The id of a record in what a person typed or pasted: its number or the address of its page; "" when none."""
+        return text.strip()
+
+    @classmethod
+    def limits(cls, connection: Connection) -> Sequence[Limits]:
+        """How often its books may be called, the company's own limits first; none where nothing is published."""
+        return ()
 
     @abstractmethod
     def companies(self) -> Sequence[Company]:

@@ -8,8 +8,9 @@ from typing import Any, Self
 from django.db import models
 from django.db.models import Q
 
-from connectors.errors import NotAuthorized
+from connectors.errors import NotAuthorized, RetryLater
 from pexsync import clock, crypto
+from pexsync.accounts import installation
 from pexsync.accounts.models import Business, User
 
 PEX = "pex"
@@ -35,6 +36,7 @@ class Credential(models.Model):
     version = models.PositiveIntegerField(default=1)  # rises with each saved secret
     claim = models.CharField(max_length=32, blank=True)  # who is renewing it now
     claimed_at = models.DateTimeField(null=True)
+    abandoned = False  # whether this worker's claim was somebody's before, who died with it
 
     class Meta:
         indexes = [models.Index(fields=["business", "system"], name="credential_of")]
@@ -55,7 +57,12 @@ class Credential(models.Model):
         return credential
 
     def secret(self) -> dict[str, Any]:
-        """Raises `NotAuthorized` when the credential is dead or cannot be opened any more."""
+        """Raises `NotAuthorized` when the credential is dead or cannot be opened any more, `RetryLater` in a copy.
+
+        A copy that renewed a sign-in would lock the installation out that it was copied from.
+        """
+        if not installation.ours():
+            raise RetryLater(installation.STRANGER, after=3600)
         if self.state == self.State.DEAD:
             raise NotAuthorized(self.reason or "This sign-in has ended. Connect again.")
         try:
@@ -65,15 +72,19 @@ class Credential(models.Model):
         return found
 
     def claim_renewal(self) -> bool:
-        """Compare-and-set: of all workers that want to renew this version exactly one gets True."""
+        """Compare-and-set: of all workers that want to renew this version exactly one gets True.
+
+        `abandoned` tells whether the claim was taken from somebody who did not end it: the outside may have answered
+        them. What this worker read before says nothing about that.
+        """
         token, at = secrets.token_hex(16), clock.database_now()
-        free = Q(claim="") | Q(claimed_at__lt=at - CLAIM_LIFE)
-        won = Credential.objects.filter(free, pk=self.pk, version=self.version, state=self.State.ALIVE).update(
-            claim=token, claimed_at=at
-        )
-        if won:
+        same = Credential.objects.filter(pk=self.pk, version=self.version, state=self.State.ALIVE)
+        won = same.filter(claim="").update(claim=token, claimed_at=at)
+        left = same.exclude(claim="").filter(claimed_at__lt=at - CLAIM_LIFE)
+        self.abandoned = not won and bool(left.update(claim=token, claimed_at=at))
+        if won or self.abandoned:
             self.claim = token
-        return bool(won)
+        return bool(won) or self.abandoned
 
     def save_renewed(self, secret: dict[str, Any], expires_at: datetime | None) -> None:
         """Save the new secret before anyone uses it; only the claimant's answer counts."""

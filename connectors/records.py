@@ -90,6 +90,9 @@ class Transaction:
     allocations: tuple[Allocation, ...] = ()
     notes: tuple[Note, ...] = ()
     problem: str = ""  # why this row cannot be read as money, a sentence; such a row is shown and never posted
+    invoice_id: int | None = None  # of a statement payment: the statement it belongs to
+    rejected: bool = False  # a statement payment that the bank sent back
+    missing: bool = False  # PEX's last list of its days did not show it any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,7 @@ class BookRecord:
     state: str = ""
     live: bool = True
     link: str = ""
+    texts: tuple[str, ...] = ()  # where else a key of ours may stand
 
 
 # --- outcomes ---------------------------------------------------------------------------------------------------------

@@ -1,9 +1,12 @@
 """What every test may ask for: the simulated companies, reset before each test."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
+from django.conf import settings
 
 from sandbox.server import Desk, Server
 
@@ -25,6 +28,29 @@ def sandbox_server() -> Iterator[Server]:
     server = Server(Desk()).start()
     yield server
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _whose_database() -> None:
+    """The database is emptied between tests: what the process knows of it is of the one before."""
+    from pexsync.accounts import installation
+
+    installation.forget()
+
+
+@pytest.fixture(autouse=True)
+def fresh_gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody has called anybody yet. In Redis each test counts under a name of its own."""
+    from connectors import pace
+
+    pace.gate.cache_clear()
+    prefix = f"pace-test-{uuid.uuid4()}"
+    monkeypatch.setattr(pace.RedisGate, "PREFIX", prefix)
+    yield
+    if settings.REDIS_URL and pace.gate.cache_info().currsize:
+        with redis.Redis.from_url(settings.REDIS_URL) as client:
+            for key in client.scan_iter(f"{prefix}*", count=1000):
+                client.delete(key)
 
 
 @pytest.fixture

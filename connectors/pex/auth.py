@@ -17,6 +17,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from django.conf import settings
 from django.core.cache import cache
 
+from connectors.connector import Deadline
 from connectors.errors import ConnectorError, NoAnswer, NotAuthorized, NotNow, NotReached, RetryLater
 from connectors.http import json_of
 from connectors.models import PEX, Credential
@@ -36,6 +37,7 @@ RENEW_EARLY = timedelta(days=26)  # within the last month whatever its length
 RENEW_AGAIN = timedelta(hours=6)  # between two tries to renew a token that still works
 REFRESH_EARLY = timedelta(minutes=5)
 JUST_RENEWED = timedelta(minutes=1)
+SENT_WITHIN = 20  # seconds of a claim in which a refresh may leave; its answer then comes within the claim's life
 RETIRE_AFTER = timedelta(hours=1)  # slices that still use the sign-in a newer one replaced have ended by then
 
 LAUNCH = "Launch PEX Sync from PEX to connect it."
@@ -136,18 +138,19 @@ def revoke(session: PexSession, sign_in: SignIn) -> None:
         _post(session, "revocation_endpoint", form)
 
 
-def _refreshed(session: PexSession, refresh: Token) -> SignIn:
+def _refreshed(session: PexSession, refresh: Token, deadline: Deadline) -> SignIn:
     form = {
         "grant_type": "refresh_token",
         "refresh_token": refresh.text,
         "client_id": settings.PEX_OAUTH_CLIENT_ID,
     }
-    return _granted(_post(session, "token_endpoint", form))
+    return _granted(_post(session, "token_endpoint", form, deadline))
 
 
-def _post(session: PexSession, endpoint: str, form: dict[str, str]) -> httpx.Response:
-    headers = {"Accept": "application/json"}
-    return session.write("POST", discovery(session)[endpoint], data=form, headers=headers, timeout=30)
+def _post(session: PexSession, endpoint: str, form: dict[str, str], deadline: Deadline | None = None) -> httpx.Response:
+    headers, timeout = {"Accept": "application/json"}, httpx.Timeout(30, connect=10, write=5)
+    address = discovery(session)[endpoint]
+    return session.write("POST", address, deadline=deadline, data=form, headers=headers, timeout=timeout)
 
 
 def _granted(response: httpx.Response) -> SignIn:
@@ -214,7 +217,7 @@ def client_for(business: Business) -> Iterator[PexClient]:
 
     Raises `NotAuthorized` when there is none or it is dead. Never call it inside a transaction.
     """
-    session = PexSession()
+    session = PexSession(business.pex_id)
     try:
         keeper = _Keeper(business, session)
         keeper.retire()
@@ -277,7 +280,7 @@ class _Keeper:
         if not retired or clock.now() - self.credential.renewed_at < RETIRE_AFTER:
             return
         with tenancy.scope(self.business.pk):
-            won = self.credential.claim_renewal()
+            won = self.credential.claim_renewal() and not self.credential.abandoned
             if won:
                 self.credential.save_renewed(self.sign_in.secret(), self.sign_in.expires_at)
         if won:
@@ -315,7 +318,13 @@ class _Keeper:
         return now > expires_at - RENEW_EARLY and (tried is None or now - tried > RENEW_AGAIN)
 
     def _renew(self) -> None:
-        abandoned = bool(self.credential.claim)
+        if self.sign_in.rotating:
+            try:
+                discovery(self.session)  # asked before the claim, whose life is short
+            except RetryLater as error:
+                self._make_do(error)
+                return
+        deadline = Deadline.after(SENT_WITHIN)
         with tenancy.scope(self.business.pk):
             won = self.credential.claim_renewal()
         self.credential.claimed_at = clock.now()
@@ -323,10 +332,10 @@ class _Keeper:
             self._follow()
         elif self.sign_in.refresh is None:
             self._renew_token()
-        elif abandoned:  # somebody used the refresh token and died before saving what came of it
+        elif self.credential.abandoned:  # somebody used the refresh token and died before saving what came of it
             self._die(LOST)
         else:
-            self._refresh_pair(self.sign_in.refresh)
+            self._refresh_pair(self.sign_in.refresh, deadline)
 
     def _follow(self) -> None:
         """Somebody else renews it now: use theirs once it is saved, and what we have while it lasts."""
@@ -349,20 +358,24 @@ class _Keeper:
         else:
             self._release()
 
-    def _refresh_pair(self, refresh: Token) -> None:
+    def _refresh_pair(self, refresh: Token, deadline: Deadline) -> None:
         try:
-            fresh = _refreshed(self.session, refresh)
+            fresh = _refreshed(self.session, refresh, deadline)
         except NotAuthorized as error:
             self._die(str(error))
         except NoAnswer:
             self._die(LOST)
         except (RetryLater, NotReached) as error:
             self._release()
-            expires_at = self.credential.expires_at
-            if expires_at is None or clock.now() >= expires_at:
-                raise RetryLater("PEX cannot be reached to renew the sign-in. We keep trying.") from error
+            self._make_do(error)
         else:
             self._save(fresh)
+
+    def _make_do(self, error: RetryLater | NotReached) -> None:
+        """PEX could not be asked: what we have is used while it lasts."""
+        expires_at = self.credential.expires_at
+        if expires_at is None or clock.now() >= expires_at:
+            raise RetryLater("PEX cannot be reached to renew the sign-in. We keep trying.", error.after) from error
 
     def _save(self, fresh: SignIn) -> None:
         with tenancy.scope(self.business.pk):

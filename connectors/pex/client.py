@@ -6,20 +6,23 @@ not grow with them. Every refusal becomes one of our errors here, and only here 
 
 import re
 import uuid
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, Protocol
+from typing import Any, BinaryIO, ClassVar, NoReturn, Protocol
 from urllib.parse import quote, urlsplit
 
 import httpx
 import ijson
 from django.conf import settings
 
-from connectors.errors import ConnectorError, NotAuthorized, NotNow, RecordRejected, RetryLater, SettingsNeeded
-from connectors.http import Session, json_of, retry_after, to_json
+from connectors.connector import Deadline
+from connectors.errors import ConnectorError, NotAuthorized, RecordRejected, RetryLater, SettingsNeeded
+from connectors.http import Session, json_of, to_json
+from connectors.limits import Limits, Rate, Said
+from connectors.pace import FEW
 from connectors.pex.attachments import ContentReader, Download, Sink, TooLarge, Unreadable
 from connectors.pex.mapping import TROUBLES
 from pexsync import clock
@@ -31,6 +34,9 @@ NAME = "PEX"
 PIECE = 65_536
 STALE = "This launch was used before or has expired. Launch PEX Sync again from PEX."
 UNREADABLE = "PEX sent an answer that cannot be read. We keep trying."
+MINUTE, CARD_LIST, CARD_ACCOUNTS, BUSINESS_LIST, TOKENS = "minute", "card list", "card accounts", "list", "tokens"
+CARD_LIST_PATH, BUSINESS_LIST_PATH = "Details/AllCardholderTransactions", "Details/TransactionDetails"
+PAGE_PATIENCE = 65.0  # seconds that a list waits for the turn of its next page; a read begun anew would meet it again
 _JWT = re.compile(r"[\w.~+/=-]{1,8000}", re.ASCII)  # opaque, but nothing else belongs into a header
 CLOCK_SKEW = timedelta(minutes=5)  # between PEX's clock and ours, at the far edge of the window
 
@@ -62,12 +68,57 @@ class Keeper(Protocol):
 
 
 class PexSession(Session):
-    def __init__(self) -> None:
-        super().__init__(NAME, connections=7)  # with the books' four and one to sign in: twelve a run
+    """Knows PEX's usage limits, as it published them; nobody outside knows the present ones.
 
-    def limited(self, response: httpx.Response) -> RetryLater:
-        """PEX's limits count by the minute and the hour, and it may not say how long to wait."""
-        return NotNow("PEX asks us to slow down. We go on soon.", after=retry_after(response.headers, 60))
+    `business` is PEX's id, whose limits the calls count against; 0 while nobody knows yet who has come.
+    """
+
+    SAYS: ClassVar[Mapping[str, str]] = {
+        "": "PEX asks us to slow down. We go on soon.",
+        MINUTE: "PEX takes only so many calls a minute. We go on soon.",
+        CARD_LIST: "PEX shows the transactions of the cards only a few times an hour. We go on by ourselves.",
+        CARD_ACCOUNTS: "PEX shows its card accounts only a few times an hour. We go on by ourselves.",
+        BUSINESS_LIST: "PEX shows the transactions of the business once a minute. We go on soon.",
+        TOKENS: "PEX ends only a few sign-ins a day. This one is ended later.",
+    }
+    BACK_OFF: ClassVar[float] = 60.0  # PEX counts by the minute and the hour
+
+    def __init__(self, business: int = 0) -> None:
+        super().__init__(NAME, connections=7)  # with the books' four and one to sign in: twelve a run
+        self.business = business
+
+    def limits(self, method: str, url: str, headers: Mapping[str, str]) -> Sequence[Limits]:
+        """Of the business, and of a path that has its own."""
+        path = url.removeprefix(_url("")).partition("?")[0]
+        if not self.business or path == url:
+            return super().limits(method, url, headers)
+        own = own_rates().get((method, path))
+        return (of_business(self.business), *([Limits(f"pex:{self.business}:{path}", (own,))] if own else []))
+
+    def said(self, response: httpx.Response, limits: Sequence[Limits]) -> Said:
+        """A 429 does not say which limit it is about; a wait of more than a minute is not about the minute's."""
+        said = super().said(response, limits)
+        if not said.refused or len(limits) == 1:
+            return said
+        [of_all] = said.refused
+        after = of_all.after
+        of_path = replace(of_all, key=limits[1].key, why=limits[1].rates[0].name)
+        return Said(refused=(of_path, replace(of_all, after=None if after is None else min(after, 60.0))))
+
+
+def of_business(business: int) -> Limits:
+    most = settings.PEX_CALLS_A_MINUTE
+    return Limits(f"pex:{business}", (Rate(MINUTE, 60, most, kept=most // 6),))
+
+
+def own_rates() -> Mapping[tuple[str, str], Rate]:
+    hourly = settings.PEX_LISTS_AN_HOUR
+    return {
+        ("GET", CARD_LIST_PATH): Rate(CARD_LIST, 3600, hourly),
+        ("GET", "Details/AccountDetails"): Rate(CARD_ACCOUNTS, 3600, hourly),
+        ("GET", BUSINESS_LIST_PATH): Rate(BUSINESS_LIST, 60, settings.PEX_BUSINESS_LISTS_A_MINUTE),
+        ("DELETE", "Token"): Rate(TOKENS, 86_400, 2),
+    }
 
 
 class PexClient:
@@ -124,12 +175,12 @@ class PexClient:
         the twelve months PEX answers for is left out. Raises `RetryLater` when the list could not be read whole.
         """
         flags = {"IncludePendings": pendings, "IncludeDeclines": declines, "IncludeVendorBillPay": bill_pay}
-        return self._listed("Details/AllCardholderTransactions", start, end, flags)
+        return self._listed(CARD_LIST_PATH, start, end, flags)
 
     def business_transactions(self, start: date, end: date) -> Iterator[JSON]:
         """Yield the rows of the business account: fundings, fees, rebates. PEX allows one read a minute."""
         flags = {"IncludePendings": False, "IncludeDeclines": False}
-        return self._listed("Details/TransactionDetails", start, end, flags)
+        return self._listed(BUSINESS_LIST_PATH, start, end, flags)
 
     def _listed(self, path: str, start: date, end: date, flags: Mapping[str, bool]) -> Iterator[JSON]:
         first, last = _window(start, end, clock.now())
@@ -137,7 +188,7 @@ class PexClient:
         while first <= last:
             page = _Page()
             params = {"StartDate": first, "EndDate": last, **{name: str(on) for name, on in flags.items()}}
-            with closing(self._page(path, params, page)) as rows:
+            with closing(self._page(path, params, page, PAGE_PATIENCE if seen else FEW)) as rows:
                 for row in rows:
                     if row["TransactionId"] not in seen:  # the last row of a page stands on the next one too
                         seen.add(row["TransactionId"])
@@ -148,16 +199,33 @@ class PexClient:
                 raise RetryLater("PEX did not send all transactions of the period. We keep trying.", after=600)
             first = page.continues_at
 
-    def _page(self, path: str, params: Mapping[str, str], page: "_Page") -> Generator[JSON]:
-        with self._session.stream("GET", _url(path), params=params, headers=self._headers()) as response:
+    def _page(self, path: str, params: Mapping[str, str], page: "_Page", patience: float) -> Generator[JSON]:
+        call = self._session.stream("GET", _url(path), patience=patience, params=params, headers=self._headers())
+        with call as response:
             if response.status_code != 200:
                 response.read()
                 self._checked(response, Permission.VIEW_TRANSACTIONS)
             yield from page.rows(response.iter_bytes(PIECE))
 
+    # --- statements of a charge account
+
+    def invoices(self, since: date) -> list[JSON]:
+        """The statements due on that Eastern day or later."""
+        return self._get_list("Invoices", {"startDate": since.isoformat()}, Permission.VIEW_TRANSACTIONS)
+
+    def invoice_payments(self, invoice_id: int) -> list[JSON]:
+        return self._get_list(f"Invoice/{invoice_id}/payments", {}, Permission.VIEW_TRANSACTIONS)
+
     # --- notes
 
-    def add_note(self, transaction_id: int, text: str, pending: bool = False, visible: bool = True) -> int:
+    def add_note(
+        self,
+        transaction_id: int,
+        text: str,
+        pending: bool = False,
+        visible: bool = True,
+        deadline: Deadline | None = None,
+    ) -> int:
         """Add a system-generated note; returns its id, 0 where PEX does not say. Raises `NoAnswer`, `NotReached`."""
         body = {
             "TransactionId": transaction_id,
@@ -166,7 +234,7 @@ class PexClient:
             "VisibleToCardholder": visible,
             "SystemGenerated": True,
         }
-        answer = self._write("POST", "Note", body, Permission.EDIT_NOTES)
+        answer = self._write("POST", "Note", body, Permission.EDIT_NOTES, deadline)
         try:
             found = _object(answer)
         except RetryLater:  # the note stands; only its id was not told
@@ -242,10 +310,7 @@ class PexClient:
         response = self._read("Business/Configuration/Tags")
         if _tags_off(response):
             return None
-        given = json_of(self._checked(response, Permission.EDIT_BUSINESS), NAME)
-        if not isinstance(given, list):
-            raise RetryLater(UNREADABLE)
-        return [one for one in given if isinstance(one, dict)]
+        return _list(self._checked(response, Permission.EDIT_BUSINESS))
 
     def tag(self, tag_id: str) -> JSON | None:
         """Return one tag with all its options, also those hidden from the caller's group; None when it is gone."""
@@ -267,9 +332,14 @@ class PexClient:
     def _get(self, path: str, needs: Permission = Permission.EDIT_BUSINESS) -> JSON:
         return _object(self._checked(self._read(path), needs))
 
-    def _write(self, method: str, path: str, body: JSON, needs: Permission) -> httpx.Response:
+    def _get_list(self, path: str, params: Mapping[str, str], needs: Permission) -> list[JSON]:
+        return _list(self._checked(self._read(path, params), needs))
+
+    def _write(
+        self, method: str, path: str, body: JSON, needs: Permission, deadline: Deadline | None = None
+    ) -> httpx.Response:
         headers = {**self._headers(), "Content-Type": "application/json; charset=utf-8"}
-        response = self._session.write(method, _url(path), content=to_json(body), headers=headers)
+        response = self._session.write(method, _url(path), deadline=deadline, content=to_json(body), headers=headers)
         return self._checked(response, needs)
 
     def _checked(self, response: httpx.Response, needs: Permission = Permission.EDIT_BUSINESS) -> httpx.Response:
@@ -444,6 +514,13 @@ def _object(response: httpx.Response) -> JSON:
     if not isinstance(found, dict):
         raise RetryLater(UNREADABLE)
     return found
+
+
+def _list(response: httpx.Response) -> list[JSON]:
+    found = json_of(response, NAME)
+    if not isinstance(found, list):
+        raise RetryLater(UNREADABLE)
+    return [one for one in found if isinstance(one, dict)]
 
 
 def _url(path: str) -> str:

@@ -7,7 +7,7 @@ PEX counts from the account's side: a purchase is negative there, positive here.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -51,7 +51,7 @@ def card_row(row: JSON, cardholders: Mapping[int, str] | None = None, *, bill_pa
         dispute=dispute,
         bill_pay=bill_pay,
         account_id=account,
-        cardholder=cardholders.get(account, "") if cardholders and account is not None else "",
+        cardholder=cardholders.get(account, "") if cardholders is not None and account is not None else "",
     )
 
 
@@ -61,6 +61,80 @@ def business_row(row: JSON, *, charge: bool = False) -> Transaction:
     On a charge account money in and rebates are posted from the statements, so their rows here have no kind.
     """
     return _transaction({**row, "TransactionTags": None}, kind=_business_kind(row, charge))
+
+
+# Of a statement's payments. Credits nobody has a rule for stand with the bill payments, so that somebody decides.
+PAYMENT_KINDS = {
+    "PEXTransfer": Kind.BILL_PAYMENT,
+    "SameDayACH": Kind.BILL_PAYMENT,
+    "Reversal": Kind.BILL_PAYMENT,
+    "SalesCredit": Kind.BILL_PAYMENT,
+    "WriteOff": Kind.BILL_PAYMENT,
+    "RebateCredit": Kind.REBATE,
+    "RebateCreditReversal": Kind.REBATE,
+}
+PAYMENT_TYPES = {
+    1: "PEXTransfer",
+    2: "SalesCredit",
+    3: "WriteOff",
+    4: "Reversal",
+    5: "RebateCredit",
+    6: "RebateCreditReversal",
+    7: "SameDayACH",
+    8: "CarryOverCredit",
+}
+GIVEN_BACK = frozenset({"Reversal", "RebateCreditReversal"})  # they credit the PEX account, all others debit it
+
+
+def statement_payment(row: JSON, invoice_id: int) -> Transaction:
+    """One payment of a charge account's statement. PEX gives amounts without a sign; the type tells the direction.
+
+    A carry-over moves nothing and has no kind, nor has a type nobody has heard of.
+    """
+    given = row.get("Type")
+    type_ = PAYMENT_TYPES.get(given, str(given)) if isinstance(given, int) else _text(given)
+    amount, problem = _money_out(row.get("Amount"))
+    paid = utc(row.get("DatePaid"))
+    if paid is None:
+        problem = problem or "PEX gave no date for this payment. Ask PEX support about it."
+    return Transaction(
+        pex_id=int(row["PaymentId"]),
+        source=Source.STATEMENT_PAYMENT,
+        kind=PAYMENT_KINDS.get(type_),
+        amount=abs(amount) if type_ in GIVEN_BACK else -abs(amount),
+        happened_at=paid or NEVER,
+        settled_at=paid,
+        category=type_,
+        description=_text(row.get("Description")),
+        invoice_id=invoice_id,
+        rejected=row.get("RejectedByBank") is True,
+        problem=problem,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """A statement of a charge account, as PEX calls it."""
+
+    id: int
+    due: date | None
+    open: bool
+    draft: bool = False
+
+
+INVOICE_STATES = {1: "Open", 2: "Closed", 3: "Cancelled", 4: "Draft"}
+
+
+def invoice(row: JSON) -> Invoice:
+    given = row.get("Status")
+    status = INVOICE_STATES.get(given, "") if isinstance(given, int) else _text(given)
+    due = utc(row.get("DueDate"))
+    return Invoice(
+        id=int(row["InvoiceId"]),
+        due=due.astimezone(EASTERN).date() if due else None,
+        open=status == "Open",
+        draft=status == "Draft",
+    )
 
 
 def _card_kind(row: JSON) -> tuple[Kind | None, bool]:

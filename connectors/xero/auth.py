@@ -22,6 +22,7 @@ import httpx
 from django.conf import settings
 from django.db import connections
 
+from connectors.connector import Deadline
 from connectors.errors import NoAnswer, NotAuthorized, NotReached, RetryLater
 from connectors.http import Session
 from connectors.models import Connection, Credential
@@ -39,7 +40,8 @@ GRACE = timedelta(minutes=30)  # how long the refresh token before the present o
 MARGIN = timedelta(seconds=60)  # renew a little early: a call may wait for its turn
 LOSER_WAITS = 20  # seconds for another worker's renewal
 TRIES = 2  # of one refresh token; a repeat within the grace is safe
-RENEWAL_TIMEOUT = 15  # seconds; all tries together stay within the life of a claim
+RENEWAL_TIMEOUT = 15  # seconds
+SENT_WITHIN = 40  # seconds of a claim in which a try may leave; its answer then comes within the claim's life
 
 ENDED = "The sign-in to Xero has ended. Connect to Xero again."
 EXPIRED = "The sign-in to Xero was not used for 60 days and has ended. Connect to Xero again."
@@ -148,18 +150,19 @@ class Access:
             if secret["access_token"] != rejected and not _expired(credential.expires_at):
                 self._keep(credential)
                 return
+            deadline = Deadline.after(SENT_WITHIN)
             with rows_of(credential.business_id):
                 mine = credential.claim_renewal()
-            if mine and self._renew(credential, secret):
+            if mine and self._renew(credential, secret, deadline):
                 return
             time.sleep(0.2)
         raise RetryLater("The sign-in to Xero is being renewed. We keep trying; no action is needed.", after=30)
 
-    def _renew(self, credential: Credential, secret: JSON) -> bool:
+    def _renew(self, credential: Credential, secret: JSON, deadline: Deadline) -> bool:
         """Renew as the claimant: saved before it is used. False when somebody else's tokens are newer."""
         version = credential.version
         try:
-            answer = _renewal(self.session, credential, secret)
+            answer = _renewal(self.session, credential, secret, deadline)
         except _InvalidGrant as ended:
             if _bury(credential, str(ended)):
                 raise NotAuthorized(str(ended)) from ended
@@ -203,25 +206,25 @@ def _bury(credential: Credential, reason: str) -> bool:
     return credential.state == Credential.State.DEAD
 
 
-def _renewal(session: Session, credential: Credential, secret: JSON) -> JSON:
+def _renewal(session: Session, credential: Credential, secret: JSON, deadline: Deadline) -> JSON:
     """Ask with the present refresh token, and within the grace with the one before it. Raises `_InvalidGrant`."""
     age = clock.now() - credential.renewed_at
     if age > UNUSED_LIFE:
         raise _InvalidGrant(EXPIRED)
     try:
-        return _refresh(session, secret["refresh_token"])
+        return _refresh(session, secret["refresh_token"], deadline)
     except _InvalidGrant:
         before = secret.get("previous_refresh_token")
         if not before or age > GRACE:
             raise
-        return _refresh(session, before)
+        return _refresh(session, before, deadline)
 
 
-def _refresh(session: Session, token: str) -> JSON:
+def _refresh(session: Session, token: str, deadline: Deadline) -> JSON:
     """A lost answer is asked for again: until a new pair is saved, the old token is still taken."""
     for _ in range(TRIES):
         try:
-            return _token(session, {"grant_type": "refresh_token", "refresh_token": token})
+            return _token(session, {"grant_type": "refresh_token", "refresh_token": token}, deadline)
         except (NoAnswer, NotReached) as error:
             lost = error
     raise RetryLater("Xero's sign-in does not answer. We keep trying; no action is needed.") from lost
@@ -231,9 +234,9 @@ class _InvalidGrant(Exception):
     """Code or refresh token is used, expired, revoked or another app's."""
 
 
-def _token(session: Session, form: Mapping[str, str]) -> JSON:
+def _token(session: Session, form: Mapping[str, str], deadline: Deadline | None = None) -> JSON:
     """One call of the token address. Raises `_InvalidGrant`, `RetryLater`, `NoAnswer`, `NotReached`."""
-    answer = _post(session, "/connect/token", form)
+    answer = _post(session, "/connect/token", form, deadline)
     body = _json(answer)
     if answer.status_code == 200:
         if not body.get("access_token"):
@@ -259,8 +262,8 @@ def revoke(session: Session, token: str) -> None:
         logger.warning("xero revocation unanswered", extra={"error": str(error)})
 
 
-def _post(session: Session, path: str, form: Mapping[str, str]) -> httpx.Response:
-    known: dict[str, Any] = {"data": dict(form)}
+def _post(session: Session, path: str, form: Mapping[str, str], deadline: Deadline | None = None) -> httpx.Response:
+    known: dict[str, Any] = {"data": dict(form), "deadline": deadline}
     if settings.XERO_CLIENT_SECRET:
         known["auth"] = (settings.XERO_CLIENT_ID, settings.XERO_CLIENT_SECRET)
     else:

@@ -7,11 +7,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 from urllib.parse import quote
 
 import httpx
@@ -19,7 +19,8 @@ from django.conf import settings
 
 from connectors.connector import Deadline
 from connectors.errors import NoAnswer, NotAuthorized, NotReached, RetryLater, SettingsNeeded
-from connectors.http import Again, Session, json_of, retry_after, to_json
+from connectors.http import Session, json_of, retry_after, to_json
+from connectors.limits import AT_ONCE, SPARE, Limits, Rate, Refusal, Said
 from connectors.models import Connection
 from connectors.xero.auth import Access
 
@@ -31,6 +32,8 @@ Send = Callable[[Mapping[str, str]], httpx.Response]
 PAGE_SIZE = 1000
 REFUSED = (400, 404, 405, 411, 413, 414, 415, 422)  # Xero read the call, and surely did nothing
 DEFINITE = (10, 14, 16, 17)  # ErrorNumbers: rule of business, unreadable data, unreadable filter, nothing to do
+MINUTE, DAY, APP_MINUTE, CONCURRENT = "minute", "day", "appminute", "concurrent"  # X-Rate-Limit-Problem
+CALLS_FOR_LOOKS = 30  # of the day: writing leaves them alone (rule L12)
 NOT_SUBSCRIBED = ("insufficent_scope", "insufficient_scope")  # the first is Xero's own spelling
 
 
@@ -71,18 +74,58 @@ class Page:
 
 
 class XeroSession(Session):
-    """Knows the four kinds of 429; decided by status and headers, the body is unreliable."""
+    """Knows Xero's limits and its four kinds of 429; decided by status and headers, the body is unreliable.
 
-    def limited(self, response: httpx.Response) -> RetryLater:
-        kind = response.headers.get("X-Rate-Limit-Problem", "").lower()
-        if kind == "concurrent":
-            return Again("Xero is busy with our other calls. We keep trying.", after=2)
-        if kind == "day":
-            return RetryLater(
-                "Xero's calls for today are used up. The sync goes on by itself when there are new ones.",
-                after=retry_after(response.headers, default=3600),
-            )
-        return RetryLater("Xero asks us to slow down.", after=retry_after(response.headers))
+    https://developer.xero.com/documentation/best-practices/api-call-efficiencies/rate-limits
+    """
+
+    SAYS: ClassVar[Mapping[str, str]] = {
+        DAY: "Xero's calls for today are used up. The sync goes on by itself when there are new ones.",
+        SPARE: "Xero's calls for today are nearly used up; the last ones are kept for looking. The rest goes by itself "
+        "when there are new ones.",
+        MINUTE: "Xero takes only so many calls a minute. More go through in a moment.",
+        APP_MINUTE: "Xero is busy with our syncs for others. More go through in a moment.",
+        CONCURRENT: "Xero is busy with our other calls. We keep trying.",
+        AT_ONCE: "Xero is busy with our other calls. We keep trying.",
+    }
+    REMAINING: ClassVar[Mapping[str, str]] = {
+        MINUTE: "X-MinLimit-Remaining",
+        DAY: "X-DayLimit-Remaining",
+        APP_MINUTE: "X-AppMinLimit-Remaining",
+    }
+    NAMELESS: ClassVar[Mapping[str, float]] = {CONCURRENT: 2.0, DAY: 3600.0}  # back-offs where no time is named
+
+    def limits(self, method: str, url: str, headers: Mapping[str, str]) -> Sequence[Limits]:
+        """Of the organisation and of our app; the sign-in has none that are published."""
+        if not url.startswith(settings.XERO_API_URL):
+            return super().limits(method, url, headers)
+        company = headers.get("xero-tenant-id")
+        return (of_company(company), of_app()) if company else (of_app(),)
+
+    def said(self, response: httpx.Response, limits: Sequence[Limits]) -> Said:
+        told = {name: response.headers.get(header, "") for name, header in self.REMAINING.items()}
+        left = {name: int(text) for name, text in told.items() if text.isdigit()}
+        if response.status_code != 429:
+            return replace(super().said(response, limits), left=left)
+        why = response.headers.get("X-Rate-Limit-Problem", "").lower()
+        about = limits[-1] if why == APP_MINUTE else limits[0]
+        wait = retry_after(response.headers)
+        return Said(left, (Refusal(about.key, why, wait, self.NAMELESS.get(why, self.BACK_OFF)),))
+
+
+def of_company(company: str) -> Limits:
+    """Five calls at once are allowed: one that timed out may still be running there.
+
+    The minute is ours to count; of the day Xero tells what is left, 5,000 calls or 1,000.
+    """
+    most = settings.XERO_CALLS_A_MINUTE
+    minute = Rate(MINUTE, 60, most, kept=min(most // 6, 10))
+    day = Rate(DAY, 86_400, spare=CALLS_FOR_LOOKS)
+    return Limits(f"{of_app().key}:{company}", (minute, day), at_once=4, kept_at_once=1)
+
+
+def of_app() -> Limits:
+    return Limits(f"xero:{settings.XERO_CLIENT_ID}", (Rate(APP_MINUTE, 60, 10_000),))
 
 
 class Client:
@@ -92,7 +135,6 @@ class Client:
         self.connection = connection
         self.session = XeroSession("Xero", connections=4)
         self.access = Access(connection, self.session)
-        self.day_left: int | None = None  # calls Xero still allows today, as it last said
 
     def close(self) -> None:
         self.session.close()
@@ -238,7 +280,6 @@ class Client:
         if answer.status_code == 403:
             self._check_still_connected(answer, tenant)
             answer = send(self._headers(self.access.token(), tenant))
-        self._remember(answer)
         if answer.status_code >= 300:
             _fail(answer)
         return answer
@@ -261,11 +302,6 @@ class Client:
             return
         if not tenant or self._company() not in {row.get("tenantId") for row in self.connections()}:
             raise NotAuthorized("The Xero organisation is not connected to this app any more. Connect to Xero again.")
-
-    def _remember(self, answer: httpx.Response) -> None:
-        left = answer.headers.get("X-DayLimit-Remaining", "")
-        if left.isdigit():
-            self.day_left = int(left)
 
 
 def _api() -> str:

@@ -7,6 +7,7 @@ from django.conf import settings
 
 from connectors.connector import Connector, Deadline, Receipts, Resync
 from connectors.errors import NotAuthorized, RetryLater, SettingsNeeded
+from connectors.limits import Limits
 from connectors.models import Connection
 from connectors.records import (
     BookRecord,
@@ -23,7 +24,7 @@ from connectors.records import (
 )
 from connectors.settings import ONE_PARTY, Settings
 from connectors.xero import auth, export, mapping
-from connectors.xero.client import Client
+from connectors.xero.client import Client, of_app, of_company
 from connectors.xero.options import Books
 
 
@@ -60,6 +61,14 @@ class Xero(Connector):
     @classmethod
     def configured(cls) -> bool:
         return bool(settings.XERO_CLIENT_ID)
+
+    @classmethod
+    def limits(cls, connection: Connection) -> Sequence[Limits]:
+        return (of_company(connection.company), of_app()) if connection.company else (of_app(),)
+
+    @classmethod
+    def record_in(cls, text: str) -> str:
+        return mapping.record_id(text)
 
     # --- the company --------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,6 @@ from connectors.xero.client import PAGE_SIZE, BadRequest, Client
 from connectors.xero.mapping import JSON
 from connectors.xero.options import Books
 
-CALLS_FOR_LOOKS = 30  # of the day: posting leaves them alone (rule L12)
 FREE_CALLS = 5  # of one look, for rows that were never in doubt (rule L1)
 LARGEST_FILE = 10_000_000
 MOST_FILES = 10
@@ -38,9 +37,6 @@ Batch = Sequence[tuple[Entry, JSON]]
 
 def post(books: Books, entries: Sequence[Entry], deadline: Deadline) -> dict[str, Outcome]:
     """One outcome per key. Raises `NotAuthorized` and `SettingsNeeded` only while nothing was sent."""
-    left = books.client.day_left
-    if left is not None and left < CALLS_FOR_LOOKS:
-        return _all(entries, NotSent(3600, "Xero's calls for today are nearly used up. The rest goes tomorrow."))
     try:  # all that is read, the organisation for the links too, is read before anything is sent
         contacts = books.contacts.resolve((entry.party for entry in entries), deadline)
         banks, tax = {account.id: account for account in books.bank_accounts}, books.tax

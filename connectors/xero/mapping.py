@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from connectors.errors import RecordRejected
 from connectors.records import (
@@ -273,6 +273,7 @@ def book_record(row: JSON, link: str) -> BookRecord:
         state=row.get("Status", ""),
         live=live(row),
         link=link,
+        texts=(row.get("Url") or "",),
     )
 
 
@@ -334,6 +335,15 @@ def deep_link(go_url: str, short_code: str, record_id: str) -> str:
     """Where a signed-in person sees the record in Xero."""
     page = f"/Bank/ViewTransaction.aspx?bankTransactionID={record_id}"
     return f"{go_url}/organisationlogin/default.aspx?shortcode={quote(short_code, safe='')}&redirecturl={page}"
+
+
+_RECORD_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?![0-9a-f])", re.IGNORECASE)
+
+
+def record_id(text: str) -> str:
+    """The last id in an address of Xero or in what a person typed; "" when none stands there."""
+    found = _RECORD_ID.findall(unquote(text))
+    return found[-1].lower() if found else ""
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------

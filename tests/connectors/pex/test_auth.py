@@ -239,9 +239,10 @@ def test_refresh_that_never_left_is_tried_again(
 ) -> None:
     auth.adopt(business, person, consented(session, alex), ALL)
     shared_clock.advance(timedelta(hours=1))
-    sandbox.faults.add("status", status=429, path="oauth21/token")
+    sandbox.faults.add("status", status=429, headers={"Retry-After": "20"}, path="oauth21/token")
     with pytest.raises(RetryLater), auth.client_for(business):
         pass
+    shared_clock.advance(timedelta(seconds=20))
     with auth.client_for(business) as client:
         assert client.business_profile()
 

@@ -400,3 +400,23 @@ def test_the_link_names_organisation_and_record():
         "https://go.xero.com/organisationlogin/default.aspx?shortcode=%21FR6KJ"
         f"&redirecturl=/Bank/ViewTransaction.aspx?bankTransactionID={RECORD}"
     )
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "5A2B7C1D-0e4f-4a6b-8c9d-1e2f3a4b5c6d",
+        "  5a2b7c1d-0e4f-4a6b-8c9d-1e2f3a4b5c6d. ",
+        "https://go.xero.com/Bank/ViewTransaction.aspx?bankTransactionID=5A2B7C1D-0E4F-4A6B-8C9D-1E2F3A4B5C6D&x=1",
+        "https://go.xero.com/organisationlogin/default.aspx?shortcode=!23vYZ&redirecturl=%2FBank%2FViewTransaction.aspx"
+        "%3FbankTransactionID%3D5a2b7c1d-0e4f-4a6b-8c9d-1e2f3a4b5c6d",
+        "https://x.example/00000000-0000-4000-8000-000000000001/view/5a2b7c1d-0e4f-4a6b-8c9d-1e2f3a4b5c6d",
+    ],
+)
+def test_a_record_is_named_by_its_id_or_by_the_address_of_its_page(typed):
+    assert mapping.record_id(typed) == "5a2b7c1d-0e4f-4a6b-8c9d-1e2f3a4b5c6d"
+
+
+@pytest.mark.parametrize("typed", ["", "4711", "PEXT1001", "5a2b7c1d-0e4f-4a6b-8c9d", "../../etc", "f" * 8 + "-0" * 4])
+def test_what_holds_no_id_names_no_record(typed):
+    assert mapping.record_id(typed) == ""
