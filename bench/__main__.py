@@ -23,7 +23,7 @@ def main() -> int:
     missed = 0
     for key, figure in sorted(figures.items()):
         bar = BARS.get(key)
-        verdict = "" if bar is None else "ok" if figure <= bar.most else "MISSED"
+        verdict = "" if bar is None else "ok" if bar.met(figure) else "MISSED"
         missed += verdict == "MISSED"
         print(f"{key:45}{figure:>12.2f}  {bar.most if bar else '':>8} {bar.unit if bar else '':30}{verdict}")
     return 1 if missed else 0

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from sandbox import pex, xero
+from sandbox.pex import documents
 from sandbox.server import Desk, Server
 
 ACCOUNTS = [("429", "General Expenses"), ("449", "Motor Vehicle Expenses"), ("453", "Office Expenses")]
@@ -18,30 +19,50 @@ MERCHANTS = [f"{first} {second}" for first in ("Alder", "Birch", "Cedar", "Elm",
 
 
 def build(desk: Desk, wish: dict[str, Any]) -> dict[str, Any]:
+    """The facts of the first business stand at the top, those of every other one in `others`."""
     desk.worlds["pex"], desk.worlds["xero"] = pex.fresh_world(desk.clock), xero.fresh_world()
-    business = desk.worlds["pex"].add_business(name="Bench Builders", business_id=4410)
-    admin = business.add_admin(username="ben.bench", first="Ben", last="Bench")
-    tag = business.add_tag("Expense Account", options=ACCOUNTS)
-    organisation = desk.worlds["xero"].add_organisation(name="Bench Builders LLC", short_code="!bench")
-    bank = organisation.add_bank_account("PEX Cash Account")
-    for code, name in ACCOUNTS:
-        organisation.add_account(code, name)
-    for number in range(wish.get("contacts", 0) - len(MERCHANTS)):
-        organisation.add_contact(f"Somebody {number}")
-    for name in MERCHANTS:
-        organisation.add_contact(name)
-    organisation.add_foreign_transactions(wish.get("foreign", 0))
-    _purchases(desk, business, tag.tag_id, wish)
-    person = desk.worlds["xero"].add_user("Ben Bench", "ben@example.com", [organisation])
-    tokens = desk.worlds["xero"].grant(person, [organisation])
+    businesses = [_business(desk, number, wish) for number in range(wish.get("businesses", 1))]
     if wish.get("latency"):
         desk.faults.add("slow", seconds=wish["latency"], times=None)
     desk.worlds["xero"].switches.limits = bool(wish.get("limits"))
+    desk.worlds["pex"].switches.limits = bool(wish.get("pex_limits"))
     return {
         "url": desk.url,
+        "limits": bool(wish.get("limits")),
+        "pex_limits": bool(wish.get("pex_limits")),
+        **businesses[0],
+        "others": businesses[1:],
+    }
+
+
+def _business(desk: Desk, number: int, wish: dict[str, Any]) -> dict[str, Any]:
+    """One business on PEX with its purchases, its organisation in Xero, and the person who opens both."""
+    name = f"Bench Builders {number}" if number else "Bench Builders"
+    username = f"ben.bench{number or ''}"
+    business = desk.worlds["pex"].add_business(name=name, business_id=4410 + number)
+    admin = business.add_admin(username=username, first="Ben", last="Bench")
+    tag = business.add_tag("Expense Account", options=ACCOUNTS)
+    organisation = desk.worlds["xero"].add_organisation(name=f"{name} LLC", short_code=f"!bench{number or ''}")
+    bank = organisation.add_bank_account("PEX Cash Account")
+    for code, title in ACCOUNTS:
+        organisation.add_account(code, title)
+    for stranger in range(wish.get("contacts", 0) - len(MERCHANTS)):
+        organisation.add_contact(f"Somebody {stranger}")
+    for merchant in MERCHANTS:
+        organisation.add_contact(merchant)
+    organisation.add_foreign_transactions(wish.get("foreign", 0))
+    _purchases(desk, business, tag.tag_id, wish)
+    more = [desk.worlds["xero"].add_organisation(name=f"Branch {n}") for n in range(wish.get("branches", 0))]
+    person = desk.worlds["xero"].add_user("Ben Bench", f"{username}@example.com", [organisation, *more])
+    given = desk.worlds["xero"].grant(person, [organisation, *more])
+    return {
+        "business": 4410 + number,
+        "name": name,
+        "username": username,
         "pex_token": desk.worlds["pex"].token(admin, "pexsync-demo"),
-        "tokens": tokens,
+        "tokens": {name: given[name] for name in ("access_token", "refresh_token", "scope")},
         "company": organisation.id,
+        "companies": [organisation.id, *(branch.id for branch in more)],
         "bank": bank.id,
         "tag": tag.tag_id,
         "receipts": bool(wish.get("receipts")),
@@ -51,6 +72,9 @@ def build(desk: Desk, wish: dict[str, Any]) -> dict[str, Any]:
 def _purchases(desk: Desk, business: Any, tag: str, wish: dict[str, Any]) -> None:
     now = desk.clock.now()
     cards = [business.add_cardholder("Holder", f"No {number}") for number in range(12)]
+    receipt: str | bytes = "pdf"
+    if wish.get("receipt_bytes"):
+        receipt = documents.pdf("TOTAL").ljust(wish["receipt_bytes"], b"\n")
     for number in range(wish["purchases"]):
         happened = now - timedelta(days=2, minutes=number % 20_000)
         business.add_purchase(
@@ -61,7 +85,7 @@ def _purchases(desk: Desk, business: Any, tag: str, wish: dict[str, Any]) -> Non
             merchant=MERCHANTS[number % len(MERCHANTS)],
             approval="Approved",
             tags={tag: ACCOUNTS[number % len(ACCOUNTS)][0]},
-            receipts=["pdf"] if number < wish.get("receipts", 0) else [],
+            receipts=[receipt] if number < wish.get("receipts", 0) else [],
         )
 
 

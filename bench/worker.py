@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+ENDLESS = "1000000"  # calls, where the simulated companies have no limits
+
 
 def prepare(scene: dict[str, Any]) -> None:
     """Point the product at the scene; the database is a file of this process's folder."""
@@ -22,6 +24,7 @@ def prepare(scene: dict[str, Any]) -> None:
         "ENV_FILE": os.devnull,
         "SECRET_KEY": "only-for-measuring-only-for-measuring-only-for-measuring",
         "CREDENTIAL_KEYS": "YmVuY2hiZW5jaGJlbmNoYmVuY2hiZW5jaGJlbmNoYmU=",
+        "INSTALLATION_ID": "bench",
         "PEX_API_URL": f"{url}/pex",
         "PEX_OAUTH_URL": f"{url}/pex-oauth",
         "PEX_DASHBOARD_URL": f"{url}/pex-dashboard",
@@ -37,6 +40,11 @@ def prepare(scene: dict[str, Any]) -> None:
         "CLOCK_FILE": f"{os.environ['DATA_DIR']}/clock.json",
         "LOG_LEVEL": "ERROR",
     }
+    if not scene.get("limits", True):
+        os.environ["XERO_CALLS_A_MINUTE"] = ENDLESS
+    if not scene.get("pex_limits", True):
+        names = ("PEX_CALLS_A_MINUTE", "PEX_LISTS_AN_HOUR", "PEX_BUSINESS_LISTS_A_MINUTE")
+        os.environ |= dict.fromkeys(names, ENDLESS)
     import django
     from django.core.management import call_command
 
@@ -56,8 +64,8 @@ def connect(scene: dict[str, Any]) -> Any:
     from pexsync.accounts.models import Business, User
     from pexsync.accounts.tenancy import scope
 
-    business = Business.objects.create(pex_id=4410, name="Bench Builders")
-    user = User.objects.create(username="ben.bench")
+    business = Business.objects.create(pex_id=scene["business"], name=scene["name"])
+    user = User.objects.create(username=scene["username"])
     everything = [permission.value for permission in permissions.CONNECTOR]
     pex_auth.adopt(business, user, pex_auth.SignIn(Token(scene["pex_token"])), everything)
     tokens, now = scene["tokens"], clock.now()
@@ -82,7 +90,7 @@ def connect(scene: dict[str, Any]) -> Any:
             state=Connection.State.READY,
             credential=credential,
             company=scene["company"],
-            company_name="Bench Builders LLC",
+            company_name=f"{scene['name']} LLC",
             settings=settings.stored(),
             settings_version=1,
             installed_at=now,
