@@ -1,7 +1,7 @@
 """Checking: every row of the mirror that is or comes into the ledger is judged, and people see why one does not go."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +9,8 @@ from connectors.errors import SettingsNeeded
 from connectors.models import Connection
 from connectors.records import Kind, Transaction
 from pexsync.accounts.tenancy import reading, scope
-from syncjobs import coding, facts, judge, keys, ledger, mirror, runs
+from syncjobs import booked, coding, facts, judge, keys, ledger, lookalikes, mirror, runs
+from syncjobs.booked import Decided
 from syncjobs.desk import MOST_ENTRIES, Desk
 from syncjobs.judge import Close, Due, Hold, Judgement, Rules, Wait
 from syncjobs.models import Export, PexTransaction, RunResult, SyncRun
@@ -60,17 +61,21 @@ def check(desk: Desk, run: SyncRun) -> bool:
     desk.progress(phase=SyncRun.Phase.CHECKING)
     rules = _rules(desk)
     if any(kind.value not in desk.connection.preview_confirmed for kind in desk.settings.kinds):
-        lines = preview(desk, run, rules)
-        if lines:
-            desk.progress(preview=lines, confirmed_at=None, attempts=0)
+        shown = preview(desk, run, rules)
+        if shown.lines:
+            # What this run asked before, of kinds confirmed since, stays on record beside it.
+            answered = [line for line in run.preview if line["kind"] in desk.connection.preview_confirmed]
+            desk.progress(preview=answered + shown.lines, pairs=run.pairs | shown.pairs, confirmed_at=None, attempts=0)
             runs.pause(run, "Look at what would be posted and confirm it. Nothing was posted yet.", None)
             return False
+    _pair_what_banks_book(desk, run, rules)
     verdicts = Verdicts()
+    decided = booked.decided(desk, run)
     sent, held = _behind(desk, run)
     for new, known in rows_to_judge(desk, run, rules):
         desk.step()
-        _admit(desk, rules, new, verdicts)
-        _rejudge(desk, rules, known, verdicts)
+        _admit(desk, rules, decided, new, verdicts)
+        _rejudge(desk, rules, decided, known, verdicts)
         save_results(desk, run, verdicts.take_new())
         due = sent + held + verdicts.due
         desk.progress(rows_judged=verdicts.judged, rows_waiting=verdicts.waiting, rows_due=due)
@@ -100,13 +105,27 @@ def verdict_on(
     return verdict
 
 
-def preview(desk: Desk, run: SyncRun, rules: Rules) -> list[dict[str, Any]]:
-    """Count and sum what would go out, and count what a person must mend first: per month and kind nobody confirmed.
+@dataclass
+class Preview:
+    """What the first sync of a kind would post: per month and kind, money as text; and what looks booked already."""
 
-    Money is text.
-    """
-    ready: dict[tuple[str, Kind], list[Decimal]] = {}
-    blocked: Counter[tuple[str, Kind]] = Counter()
+    lines: list[dict[str, Any]]
+    pairs: dict[str, dict[str, Any]]
+
+
+@dataclass
+class _Line:
+    """One month of one kind while it is counted."""
+
+    ready: list[Decimal] = field(default_factory=list)
+    blocked: int = 0
+    paired: int = 0
+
+
+def preview(desk: Desk, run: SyncRun, rules: Rules) -> Preview:
+    """Count and sum what would go out of kinds nobody confirmed, and what a person must mend first."""
+    lines: dict[tuple[str, Kind], _Line] = {}
+    seen: list[Transaction] = []
     for new, known in rows_to_judge(desk, run, rules):
         desk.alive()
         # What an earlier run let in while it waited has not been shown to anybody yet.
@@ -116,21 +135,40 @@ def preview(desk: Desk, run: SyncRun, rules: Rules) -> list[dict[str, Any]]:
             if record.kind in desk.connection.preview_confirmed:
                 continue
             verdict = verdict_on(desk, rules, record, generation, overruled)
-            name = (f"{coding.settled_on(record):%Y-%m}", record.kind or Kind.PURCHASE)
+            line = lines.setdefault(booked.month_and_kind(record), _Line())
+            seen.append(record)
             if isinstance(verdict, Due):
-                ready.setdefault(name, []).append(record.amount)
+                line.ready.append(record.amount)
             elif needs_you(verdict):
-                blocked[name] += 1
-    return [
-        {
-            "month": month,
-            "kind": kind.value,
-            "count": len(ready.get((month, kind), ())),
-            "sum": str(sum(ready.get((month, kind), ()), Decimal("0.00"))),
-            "blocked": blocked[month, kind],
-        }
-        for month, kind in sorted({*ready, *blocked})
-    ]
+                line.blocked += 1
+    pairs = booked.pairs(desk, seen)
+    for record in seen:
+        if (record.source, record.pex_id) in pairs:
+            lines[booked.month_and_kind(record)].paired += 1
+    return Preview(
+        [
+            {
+                "month": month,
+                "kind": kind.value,
+                "count": len(line.ready),
+                "sum": str(sum(line.ready, Decimal("0.00"))),
+                "blocked": line.blocked,
+                "paired": line.paired,
+            }
+            for (month, kind), line in sorted(lines.items())
+            if line.ready or line.blocked
+        ],
+        booked.stored(pairs),
+    )
+
+
+def _pair_what_banks_book(desk: Desk, run: SyncRun, rules: Rules) -> None:
+    """Fundings and bill payments are compared on every run: a bank feed may have brought them into the books first."""
+    kinds = lookalikes.BY_BANK & desk.settings.kinds
+    if not kinds:
+        return
+    rows = [record for new, _ in rows_to_judge(desk, run, rules) for record in new if record.kind in kinds]
+    desk.progress(pairs=booked.stored(booked.pairs(desk, rows)) | run.pairs)
 
 
 def needs_you(verdict: Judgement) -> bool:
@@ -171,12 +209,16 @@ def rows_to_judge(desk: Desk, run: SyncRun, rules: Rules) -> Iterator[tuple[list
         yield new, known
 
 
-def _admit(desk: Desk, rules: Rules, records: Sequence[Transaction], verdicts: Verdicts) -> None:
+def _admit(desk: Desk, rules: Rules, decided: Decided, records: Sequence[Transaction], verdicts: Verdicts) -> None:
     """Insert each row with its verdict in it, so that a row costs one version; held and closed ones move on."""
-    judged = {(record.source.value, record.pex_id): (record, verdict_on(desk, rules, record)) for record in records}
-    admitted = ledger.admit(
-        desk.actor(Who.JUDGE), [_new_row(desk, record, verdict) for record, verdict in judged.values()]
-    )
+    judged: dict[tuple[str, int], tuple[Transaction, Judgement]] = {}
+    rows = []
+    for record in records:
+        overruled = decided.overrules(record)
+        verdict = decided.verdict(record, verdict_on(desk, rules, record, overruled=overruled), overruled)
+        judged[record.source.value, record.pex_id] = record, verdict
+        rows.append(_new_row(desk, record, verdict, overruled))
+    admitted = ledger.admit(desk.actor(Who.JUDGE), rows)
     moving = []
     for row in admitted:
         record, verdict = judged[row.source, row.pex_id]
@@ -186,7 +228,7 @@ def _admit(desk: Desk, rules: Rules, records: Sequence[Transaction], verdicts: V
     ledger.judged(desk.actor(Who.JUDGE), moving)
 
 
-def _new_row(desk: Desk, record: Transaction, verdict: Judgement) -> Export:
+def _new_row(desk: Desk, record: Transaction, verdict: Judgement, overruled: bool) -> Export:
     row = Export(
         business_id=desk.business.pk,
         system=desk.connection.system,
@@ -196,6 +238,7 @@ def _new_row(desk: Desk, record: Transaction, verdict: Judgement) -> Export:
         settled_on=coding.settled_on(record),
         amount=record.amount,
         card_account=record.account_id,
+        overruled=overruled,
     )
     match verdict:
         case Due(entry=entry):
@@ -205,10 +248,11 @@ def _new_row(desk: Desk, record: Transaction, verdict: Judgement) -> Export:
     return row
 
 
-def _rejudge(desk: Desk, rules: Rules, pairs: Sequence[Pair], verdicts: Verdicts) -> None:
+def _rejudge(desk: Desk, rules: Rules, decided: Decided, pairs: Sequence[Pair], verdicts: Verdicts) -> None:
     moving = []
     for export, record in pairs:
         verdict = verdict_on(desk, rules, record, export.generation, export.overruled)
+        verdict = decided.verdict(record, verdict, export.overruled)
         verdicts.add(export, verdict)
         moving.append((export, verdict, record.amount))
     ledger.judged(desk.actor(Who.JUDGE), moving)

@@ -7,15 +7,21 @@ again by the row's own columns (`receipts_checked_at`, `note_state`) and by the 
 import logging
 import re
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from connectors.connector import Connector
+from django.conf import settings
+
+from connectors.connector import Connector, Deadline
 from connectors.errors import ConnectorError, NoAnswer, NotAuthorized, NotNow, NotReached, RetryLater
 from connectors.pex import mapping
 from connectors.pex.client import PexClient
@@ -27,17 +33,21 @@ from syncjobs.models import Export, ExportReceipt
 
 logger = logging.getLogger(__name__)
 
-WORKERS = 8
+WRITERS, CARRIERS = 3, 6  # threads for notes, which must leave soon after their mark, and for receipts
 SAVED_EVERY = 0.25  # seconds, while nothing else is left to do
 ODD_ONES = 5  # that may fail in one slice, before it counts as trouble of PEX that all wait for
 MOST_BYTES = 25 * 1024 * 1024  # a larger file no system takes
+NOTES_AHEAD = 8 * WRITERS  # handed to the threads; the others wait for their mark
+SENDING = timedelta(seconds=30)  # a note leaves within this of its mark or not at all: somebody else may repeat it
+FRESH = timedelta(seconds=15)  # an older mark is renewed before the note is handed on
+NOT_TAKEN = "PEX did not take its note"
 
 State = ExportReceipt.State
 
 
 @dataclass
 class Done:
-    """What a delivery has done so far."""
+    """What a delivery has done so far with the receipts of one run's rows."""
 
     found: int = 0
     attached: int = 0
@@ -46,8 +56,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
+    """What became of a note. `late`: its mark was too old, and it was not sent. `refused`: what PEX said."""
+
     export: Export
     sent: bool  # also when nobody knows: it is repeated only after a read ten minutes later lacks it
+    late: bool = False
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +88,42 @@ class Stumbled:
 Result = Noted | Listed | Carried | Stumbled
 
 
+class InFlight:
+    """How many bytes of receipts this process has on its disk and on the wire at once."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self._held, self._changed = most, 0, threading.Condition()
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Wait until so many bytes fit; one that never would goes alone."""
+        size = min(size, self.most)
+        with self._changed:
+            self._changed.wait_for(lambda: self._held + size <= self.most)
+            self._held += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= size
+                self._changed.notify_all()
+
+
+IN_FLIGHT = InFlight(64 * 1024 * 1024)  # shared by all slices of this process
+
+
 class Delivery:
     """Notes and receipts of one slice's posted rows. In a `with`: `collect()` between batches, `drain()` last."""
 
     def __init__(self, business_id: int, pex: PexClient, books: Connector) -> None:
         self.business_id, self.pex, self.books = business_id, pex, books
-        self.done = Done()
+        self.done: defaultdict[int | None, Done] = defaultdict(Done)  # by the run that sent the row
         self.trouble: RetryLater | NotAuthorized | None = None  # nothing new begins after one; raised by `drain`
         self._stumbled = 0
         self._carried: set[int] = set()  # receipts on their way now: not twice at once, also when listed anew
-        self._pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="delivery")
+        self._notes: deque[Export] = deque()  # rows whose note waits for a thread
+        self._writers = ThreadPoolExecutor(max_workers=WRITERS, thread_name_prefix="notes")
+        self._carriers = ThreadPoolExecutor(max_workers=CARRIERS, thread_name_prefix="receipts")
         self._folder = tempfile.TemporaryDirectory(prefix="receipts-")
         self._running: dict[Future[Result], Export | None] = {}  # with the row whose note the job is to send
         self._finished: SimpleQueue[Future[Result]] = SimpleQueue()  # looking through thousands would cost more
@@ -93,24 +133,26 @@ class Delivery:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Finish what is under way, save it, and give back what was not begun; not when the process itself ends."""
-        self._pool.shutdown(cancel_futures=True)
+        self._writers.shutdown(cancel_futures=True)
+        self._carriers.shutdown(cancel_futures=True)
         try:
             if kind is None or issubclass(kind, Exception):
                 self._take(list(self._running), last=True)
+                self._give_back(self._notes)
         finally:
             self._folder.cleanup()
 
     def add(self, exports: Sequence[Export]) -> None:
-        """Begin with rows whose note is marked as going out and whose receipts were not listed yet."""
+        """Begin with rows just posted: their note is marked as going out, their receipts were not listed yet."""
         for export in exports:
             if export.receipts_checked_at is None:
                 self._begin(self._list, export)
         self.notes([export for export in exports if export.note_state != "seen"])
 
     def notes(self, exports: Sequence[Export]) -> None:
-        """Begin with rows that only lack their note; it is marked as going out already."""
-        for export in exports:
-            self._begin(self._note, export)
+        """Begin with rows that only lack their note, marked as going out or not."""
+        self._notes.extend(exports)
+        self._hand_on_notes()
 
     def resume(self, listing: Sequence[Export], carrying: Sequence[ExportReceipt]) -> None:
         """Begin with what an earlier slice left: rows never listed, receipts without an outcome."""
@@ -125,7 +167,7 @@ class Delivery:
 
     def drain(self, step: Callable[[], None]) -> None:
         """Wait for all of it, saving in pieces. Raises the first `RetryLater` or `NotAuthorized` met."""
-        while self._running:
+        while self._running or (self._notes and not self.trouble):
             self._take(self._come_back(within=SAVED_EVERY))
             step()
         if self.trouble:
@@ -148,7 +190,8 @@ class Delivery:
                 return
             self._carried.add(what.pk)
         noting = what if job == self._note and isinstance(what, Export) else None
-        future = self._pool.submit(job, what)
+        pool = self._writers if noting is not None else self._carriers
+        future = pool.submit(job, what)
         self._running[future] = noting
         future.add_done_callback(self._finished.put)
 
@@ -169,20 +212,55 @@ class Delivery:
         self._save_lists([result for result in results if isinstance(result, Listed)], begin=not last)
         self._save_carried([result for result in results if isinstance(result, Carried)])
         self._save_stumbled([result for result in results if isinstance(result, Stumbled)])
+        if not last:
+            self._hand_on_notes()
+
+    def _hand_on_notes(self) -> None:
+        """Hand the threads as many notes as will leave soon, each with a mark that is new."""
+        room = NOTES_AHEAD - sum(noting is not None for noting in self._running.values())
+        if self.trouble or not self._notes or room <= 0:
+            return
+        some = [self._notes.popleft() for _ in range(min(room, len(self._notes)))]
+        for export in self._marked(some):
+            self._begin(self._note, export)
+
+    def _marked(self, exports: Sequence[Export]) -> list[Export]:
+        """Those that are marked as going out now; not those that somebody else has changed meanwhile."""
+        now = clock.now()
+        fresh = now - FRESH * settings.PATIENCE
+        old = [row for row in exports if row.note_state != "sent" or row.note_at is None or row.note_at < fresh]
+        renewed: set[int] = set()
+        if old:
+            becomes = {"note_state": "sent", "note_at": now}
+            with scope(self.business_id):
+                renewed = bulk.update_each(Export, [(row.pk, _mark_of(row), becomes) for row in old])
+            for row in old:
+                row.note_state, row.note_at = "sent", now
+        lost = {row.pk for row in old} - renewed
+        return [row for row in exports if row.pk not in lost]
+
+    def _give_back(self, exports: Sequence[Export] | deque[Export]) -> None:
+        """Notes that surely did not leave: whoever comes next sends them."""
+        marked = [row for row in exports if row.note_state == "sent"]
+        rows = [(row.pk, _mark_of(row), {"note_state": "", "note_at": None}) for row in marked]
+        if rows:
+            with scope(self.business_id):
+                bulk.update_each(Export, rows)
 
     # --- in the threads: network only ---
 
     def _note(self, export: Export) -> Noted:
         if self.trouble:
             return Noted(export, sent=False)
+        deadline = _deadline(export)
+        key = keys.key(Source(export.source), export.pex_id, export.generation)
         try:
-            self.pex.add_note(
-                export.pex_id,
-                f"{self.books.note} · {keys.key(Source(export.source), export.pex_id, export.generation)}",
-            )
+            self.pex.add_note(export.pex_id, f"{self.books.note} · {key}", deadline=deadline)
         except NoAnswer:
             return Noted(export, sent=True)
         except (NotReached, RetryLater) as error:
+            if deadline.passed:
+                return Noted(export, sent=False, late=True)
             self.trouble = self.trouble or RetryLater(str(error), error.after)
             return Noted(export, sent=False)
         except NotAuthorized as error:
@@ -190,7 +268,7 @@ class Delivery:
             return Noted(export, sent=False)
         except ConnectorError as error:
             logger.warning("note refused", extra={"pex_id": export.pex_id, "says": error.says})
-            return Noted(export, sent=False)
+            return Noted(export, sent=False, refused=error.says)
         return Noted(export, sent=True)
 
     def _list(self, export: Export) -> Listed | Stumbled:
@@ -213,13 +291,8 @@ class Delivery:
             raise _Stopped
         export, path = receipt.export, Path(self._folder.name) / str(receipt.pk)
         try:
-            file = self.pex.attachment(export.pex_id, receipt.attachment_id, path, MOST_BYTES)
-            if not file.extension:
-                says = "PEX gave a file that is no picture and no PDF. Replace the receipt in PEX."
-                return Carried(receipt, "", Refused(says))
-            name = file_name(export.pex_id, receipt.attachment_id, file.extension)
-            parcel = Receipt(receipt.attachment_id, name, path, file.content_type, file.size)
-            return Carried(receipt, name, self.books.attach(export.record_id, [parcel])[receipt.attachment_id])
+            with IN_FLIGHT.hold(receipt.size or MOST_BYTES):
+                return self._carried_over(receipt, export, path)
         except (NotNow, NotAuthorized):
             raise
         except RetryLater as error:
@@ -229,13 +302,44 @@ class Delivery:
         finally:
             path.unlink(missing_ok=True)
 
+    def _carried_over(self, receipt: ExportReceipt, export: Export, path: Path) -> Carried:
+        file = self.pex.attachment(export.pex_id, receipt.attachment_id, path, MOST_BYTES)
+        if not file.extension:
+            says = "PEX gave a file that is no picture and no PDF. Replace the receipt in PEX."
+            return Carried(receipt, "", Refused(says))
+        name = file_name(export.pex_id, receipt.attachment_id, file.extension)
+        parcel = Receipt(receipt.attachment_id, name, path, file.content_type, file.size)
+        return Carried(receipt, name, self.books.attach(export.record_id, [parcel])[receipt.attachment_id])
+
     # --- in the slice's own thread: the database, in bulk ---
 
     def _save_notes(self, results: Sequence[Noted]) -> None:
-        lacking = [result.export.pk for result in results if not result.sent]
-        if lacking:
+        self._notes.extend(result.export for result in results if result.late)
+        unsent = [result for result in results if not result.sent and not result.late]
+        self._give_back([result.export for result in unsent if not result.refused])
+        self._save_refused([result for result in unsent if result.refused])
+        self._forget_refusals([result.export for result in results if result.sent])
+
+    def _save_refused(self, results: Sequence[Noted]) -> None:
+        """A note PEX refuses is tried again a day later: the row keeps when it was refused, and why."""
+        now = clock.now()
+        rows = [
+            (
+                result.export.pk,
+                _mark_of(result.export),
+                {"note_state": "", "note_at": now, "says": f"{NOT_TAKEN}: {result.refused}"[:500]},
+            )
+            for result in results
+        ]
+        if rows:
             with scope(self.business_id):
-                Export.objects.filter(pk__in=lacking, note_state="sent").update(note_state="", note_at=None)
+                bulk.update_each(Export, rows)
+
+    def _forget_refusals(self, exports: Sequence[Export]) -> None:
+        taken = [row.pk for row in exports if row.says.startswith(NOT_TAKEN)]
+        if taken:
+            with scope(self.business_id):
+                Export.objects.filter(pk__in=taken, says__startswith=NOT_TAKEN).update(says="")
 
     def _save_lists(self, results: Sequence[Listed], begin: bool) -> None:
         """Remember each receipt before it is sent; then send those that are ready, unless this is the end."""
@@ -253,8 +357,10 @@ class Delivery:
                 self._begin(self._carry, row)
         stamps = {(row.export_id, row.attachment_id): row.at for row in rows}
         news = [row for row in saved if stamps.get((row.export_id, row.attachment_id)) == row.at]
-        self.done.found += len(news)
-        self.done.failed += sum(row.state == State.FAILED for row in news)
+        for row in news:
+            done = self.done[exports[row.export_id].run_id]
+            done.found += 1
+            done.failed += row.state == State.FAILED
 
     def _advance_waiting(self, rows: Sequence[ExportReceipt], exports: Mapping[int, Export]) -> list[ExportReceipt]:
         """Return the receipts as stored; those PEX was still loading become what PEX says of them now."""
@@ -292,8 +398,9 @@ class Delivery:
             state, says = _fate(result.outcome)
             becomes = {"state": state, "name": result.name, "says": says[:300], "at": clock.now()}
             rows.append((result.receipt.pk, {}, becomes))
-            self.done.attached += state == State.ATTACHED
-            self.done.failed += state == State.FAILED
+            done = self.done[result.receipt.export.run_id]
+            done.attached += state == State.ATTACHED
+            done.failed += state == State.FAILED
             if isinstance(result.outcome, NotSent):
                 says = result.outcome.says or "The remaining receipts wait for their turn."
                 self.trouble = self.trouble or RetryLater(says, result.outcome.after)
@@ -320,6 +427,16 @@ class Delivery:
 
 class _Stopped(Exception):
     """A job that was not begun, because another one met trouble."""
+
+
+def _mark_of(export: Export) -> dict[str, Any]:
+    """What the row must still say of its note, so that nobody takes away another one's mark."""
+    return {"note_state": export.note_state, "note_at": export.note_at}
+
+
+def _deadline(export: Export) -> Deadline:
+    marked = clock.now() - export.note_at if export.note_at else timedelta()
+    return Deadline.after((SENDING * settings.PATIENCE - marked).total_seconds())
 
 
 def file_name(pex_id: int, attachment_id: str, ending: str) -> str:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
 from typing import Any
@@ -19,8 +20,8 @@ from connectors.pex.client import PexClient
 from connectors.records import Entry, Party, Source
 from connectors.settings import Settings
 from pexsync.accounts.tenancy import reading, scope
-from syncjobs import keys, lease, ledger, runs
-from syncjobs.delivery import Delivery
+from syncjobs import keys, lease, ledger, notices, runs
+from syncjobs.delivery import Delivery, Done
 from syncjobs.judge import Rules
 from syncjobs.models import Export, SyncRun
 from syncjobs.transitions import State, Who
@@ -38,7 +39,10 @@ class OutOfTime(Exception):
 
 
 class Desk:
-    """Use it in a `with`. `run` is None while rows of ended runs are looked at again."""
+    """Use it in a `with`. `run` is None while rows of ended runs are looked at again.
+
+    PEX is opened when it is first needed: rows in doubt are looked for while PEX cannot be reached.
+    """
 
     def __init__(self, connection: Connection, held: lease.Held, run: SyncRun | None) -> None:
         self.connection, self.business, self.held, self.run = connection, connection.business, held, run
@@ -50,15 +54,16 @@ class Desk:
         self.silent = 0  # batches in a row that got no answer at all
         self.unseen = 0  # rows in doubt that no complete look has covered: they stay due
         self._ends = time.monotonic() + SLICE
-        self._shown = (0, 0, 0)
+        self._shown: dict[int | None, Done] = {}
         self._stack = ExitStack()
+        self._pex: PexClient | None = None
+        self._delivery: Delivery | None = None
+        self._undelivered: list[Export] = []
 
     def __enter__(self) -> "Desk":
         with self._stack as stack:
             self.books: Connector = stack.enter_context(registry.open_connector(self.connection))
-            self.pex: PexClient = stack.enter_context(pex_auth.client_for(self.business))
             self.pool = stack.enter_context(ThreadPoolExecutor(max_workers=5, thread_name_prefix="facts"))
-            self.delivery = stack.enter_context(Delivery(self.business.pk, self.pex, self.books))
             self._stack = stack.pop_all()
         return self
 
@@ -68,6 +73,37 @@ class Desk:
         self._stack.__exit__(kind, error, trace)
         if kind is None or issubclass(kind, Exception):
             self._count_receipts()
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Rows were marked as having their note under way, and PEX was never open: it did not leave."""
+        if self._undelivered:
+            with scope(self.business.pk):
+                mine = Export.objects.filter(pk__in=[row.pk for row in self._undelivered], note_state="sent")
+                mine.update(note_state="", note_at=None)
+
+    @property
+    def pex(self) -> PexClient:
+        """Raises `NotAuthorized` when nobody's sign-in to PEX lives, `RetryLater`."""
+        if self._pex is None:
+            self._pex = self._stack.enter_context(pex_auth.client_for(self.business))
+        return self._pex
+
+    @property
+    def delivery(self) -> Delivery:
+        """Carries notes and receipts; raises what `pex` raises."""
+        if self._delivery is None:
+            self._delivery = self._stack.enter_context(Delivery(self.business.pk, self.pex, self.books))
+            self._delivery.add(self._undelivered)
+            self._undelivered = []
+        return self._delivery
+
+    def deliver(self, posted: Sequence[Export]) -> None:
+        """What these rows owe goes out now, or as soon as PEX is open."""
+        if self._delivery is None:
+            self._undelivered += posted
+        else:
+            self._delivery.add(posted)
 
     def actor(self, who: Who) -> ledger.Actor:
         return ledger.Actor(self.business.pk, who, self.run)
@@ -124,26 +160,30 @@ class Desk:
         self.add(rows_posted=len(mine), amount_posted=sum(mine, Decimal()))
 
     def show_receipts(self) -> None:
-        """Add to the run what the delivery did since it was last shown."""
+        """Add to the runs what the delivery did with their receipts since it was last shown."""
         self.step()
         self._count_receipts()
 
     def _count_receipts(self) -> None:
-        done = self.delivery.done
-        counted = (done.found, done.attached, done.failed)
-        if self.run is None or counted == self._shown:
+        if self._delivery is None:
             return
-        found, attached, failed = (now - before for now, before in zip(counted, self._shown, strict=True))
-        self._shown = counted
-        self.add(receipts_due=found, receipts_done=attached, receipts_failed=failed)
-        known = self.run.receipts_done + self.run.receipts_failed
-        if known > self.run.receipts_due:  # some were found by an earlier run
-            self.progress(receipts_due=known)
+        for run_id, done in self._delivery.done.items():
+            shown = self._shown.get(run_id, Done())
+            counts = {
+                "receipts_due": done.found - shown.found,
+                "receipts_done": done.attached - shown.attached,
+                "receipts_failed": done.failed - shown.failed,
+            }
+            self._shown[run_id] = replace(done)
+            if run_id is None or not any(counts.values()):
+                continue
+            if self.run is not None and run_id == self.run.pk:
+                self.add(**counts)
+            else:
+                runs.add_late(self.business.pk, run_id, **counts)
 
     def books_lost(self, error: NotAuthorized) -> None:
-        """The books no longer let us in: the connection says so until somebody signs in again."""
-        with scope(self.business.pk):
-            self.connection.fail(error.says)
+        notices.signed_out(self.connection, error.says)
 
 
 def key_of(export: Export) -> str:

@@ -5,15 +5,17 @@ and what is in doubt.
 """
 
 import logging
+from datetime import timedelta, tzinfo
 
 from django.conf import settings
 
 from connectors import registry
-from connectors.errors import NotAuthorized, RetryLater, SettingsNeeded
+from connectors.errors import NotAuthorized, NotNow, RetryLater, SettingsNeeded
 from connectors.models import Connection
 from pexsync import clock
+from pexsync.accounts import installation
 from pexsync.accounts.tenancy import everywhere, reading
-from syncjobs import checking, facts, lease, runs, sending, upkeep
+from syncjobs import checking, facts, lease, notes, notices, owing, runs, sending, upkeep
 from syncjobs.desk import Cancelled, Desk, OutOfTime
 from syncjobs.models import Export, SyncRun
 from syncjobs.transitions import State
@@ -21,6 +23,8 @@ from syncjobs.transitions import State
 logger = logging.getLogger(__name__)
 
 CRASHES = 5  # slices in a row that died before the run is given up
+LONG_WAIT = 60.0  # seconds from which on people are told until when
+STRANGER_WAITS = 3600.0  # seconds
 
 Status = SyncRun.Status
 
@@ -30,13 +34,15 @@ def advance(run_id: int) -> None:
     run = _run(run_id)
     if run is None or not run.alive:
         return
-    goes_on = False
+    wait: float | None = 0.0
     with lease.take(run.target) as held:
         run = _run(run_id) if held else None
         if held and run and _wants_work(run):
-            goes_on = _work(run, held)
-    if goes_on:  # woken only now that the lease is free
-        runs.wake(run_id)
+            wait = _work(run, held)
+            if run.connection and not run.alive:
+                owing.end(run.connection, wait or 0.0)
+    if wait is None and run:  # woken only now that the lease is free
+        runs.wake(run_id, runs.urgency(run))
 
 
 def _run(run_id: int) -> SyncRun | None:
@@ -54,35 +60,55 @@ def _wants_work(run: SyncRun) -> bool:
     return not waits_for_a_person and (run.wake_at is None or run.wake_at <= clock.now())
 
 
-def _work(run: SyncRun, held: lease.Held) -> bool:
-    """True when the next slice is wanted at once."""
+def _work(run: SyncRun, held: lease.Held) -> float | None:
+    """Seconds to wait before what is left is tried; None when the next slice is wanted at once."""
+    if not installation.ours():
+        runs.pause(run, installation.STRANGER, STRANGER_WAITS)
+        return STRANGER_WAITS
     if run.cancel_asked_at or run.connection is None:
         _cancelled(run)
-        return False
+        return 0.0
     if reason := _no_way_on(run, run.connection):
         runs.finish(run, Status.FAILED, reason)
-        return False
+        return 0.0
     if run.attempts >= CRASHES:
         runs.finish(run, Status.FAILED, _our_fault(run))
-        return False
+        return 0.0
     started = run.started_at or clock.now()
     runs.progress(run, status=Status.RUNNING, started_at=started, attempts=run.attempts + 1, says="")
     try:
         with Desk(run.connection, held, run) as desk:
-            _slice(desk, run)
+            return _slice(desk, run)
     except Cancelled:
         _cancelled(run)
     except OutOfTime:
         runs.progress(run, attempts=0, wake_at=clock.now())
-        return True
+        return None
     except RetryLater as error:
+        after = seconds(error)
         runs.progress(run, attempts=0)
-        runs.pause(run, error.says, error.after * settings.PATIENCE)
+        runs.pause(run, _pause_sentence(run, run.connection.business.zone, error, after), after)
     except (NotAuthorized, SettingsNeeded) as error:
         runs.finish(run, Status.FAILED, error.says)
+        notices.stopped(run.connection, error)
     except lease.Lost:
         logger.warning("another slice has taken over", extra={"run": run.pk})
-    return False
+    return 0.0
+
+
+def seconds(error: RetryLater) -> float:
+    """How long to wait: what the other side asked for is its own measure of time, whatever ours is scaled to."""
+    return error.after if isinstance(error, NotNow) else error.after * settings.PATIENCE
+
+
+def _pause_sentence(run: SyncRun, zone: tzinfo, error: RetryLater, after: float) -> str:
+    """Why it waits and, where that takes longer than a person would sit through, until when and what is left."""
+    if after < LONG_WAIT:
+        return error.says
+    until = (clock.now() + timedelta(seconds=after)).astimezone(zone)
+    left = max(run.rows_due - run.rows_posted - run.rows_failed, 0)
+    to_go = f", {left:,} to go" if left else ""
+    return f"{error.says} Continues {until:%H:%M}{to_go}."
 
 
 def _no_way_on(run: SyncRun, connection: Connection) -> str:
@@ -96,28 +122,39 @@ def _no_way_on(run: SyncRun, connection: Connection) -> str:
     return ""
 
 
-def _slice(desk: Desk, run: SyncRun) -> None:
+def _slice(desk: Desk, run: SyncRun) -> float:
+    """Seconds until the receipts and notes that could not go now are tried; 0 when nothing hinders them."""
+    sending.settle(desk)  # first of all: rows in doubt ask the books alone, and PEX may be out of reach
     facts.gather(desk)
     if desk.rules is None:  # pragma: no cover  # gather lays them there
-        return
+        return 0.0
     if run.phase in (SyncRun.Phase.READING, SyncRun.Phase.CHECKING) and not checking.check(desk, run):
-        return
-    upkeep.read_notes(desk)
-    sending.settle(desk)
+        return 0.0
+    notes.read(desk)
     sending.send(desk, desk.rules)
-    _deliver(desk)
-    _finish(desk, run)
+    wait = 0.0
+    try:
+        _deliver(desk)
+    except RetryLater as error:  # the documents are in the books: what they owe follows by itself (rule L7)
+        wait = seconds(error)
+    _finish(desk, run, follows=wait > 0)
+    return wait
 
 
 def settle(connection_id: int) -> None:
-    """Look again at rows of a connection that has no run; what is surely not in the books is sent once more."""
+    """Tend to a connection that has no run: rows in doubt are looked for, and what posted rows owe goes out.
+
+    What is surely not in the books is sent once more.
+    """
     with everywhere():
         connection = Connection.objects.select_related("business").filter(pk=connection_id).first()
-    if connection is None or not connection.target or not connection.ready:
+    if connection is None or not connection.target or not connection.ready or not installation.ours():
         return
     with lease.take(connection.target) as held:
         if held is None:
             return
+        owing.begin(connection)
+        after = 0.0
         try:
             with Desk(connection, held, None) as desk:
                 _settle(desk)
@@ -125,7 +162,9 @@ def settle(connection_id: int) -> None:
             logger.info("settling goes on later", extra={"connection": connection.pk})
         except (RetryLater, NotAuthorized, SettingsNeeded) as error:
             logger.warning("settling put off", extra={"connection": connection.pk, "says": str(error)})
-            sending.put_off(connection, error.after if isinstance(error, RetryLater) else 0)
+            sending.put_off(connection, error.after if isinstance(error, RetryLater) else 0.0)
+            after = seconds(error) if isinstance(error, RetryLater) else sending.LOOK_AGAIN * settings.PATIENCE
+        owing.end(connection, after)
 
 
 def _settle(desk: Desk) -> None:
@@ -145,7 +184,8 @@ def _deliver(desk: Desk) -> None:
     desk.delivery.drain(desk.show_receipts)
 
 
-def _finish(desk: Desk, run: SyncRun) -> None:
+def _finish(desk: Desk, run: SyncRun, follows: bool) -> None:
+    desk.show_receipts()
     with reading(desk.business.pk):
         doubt = desk.exports().filter(run=run, state=State.SENT).count()
     failed = run.rows_failed + run.receipts_failed
@@ -154,10 +194,10 @@ def _finish(desk: Desk, run: SyncRun) -> None:
         status = Status.SUCCESS
     else:
         status = Status.PARTIAL if run.rows_posted or doubt else Status.FAILED
-    runs.finish(run, status, _summary(run, doubt - desk.unseen, desk.unseen, desk.books.label))
+    runs.finish(run, status, _summary(run, doubt - desk.unseen, desk.unseen, desk.books.label, follows))
 
 
-def _summary(run: SyncRun, doubt: int, unseen: int, label: str) -> str:
+def _summary(run: SyncRun, doubt: int, unseen: int, label: str, follows: bool) -> str:
     """The sentence beside the status, numbers first; nothing where all went well."""
     parts = []
     if run.rows_failed:
@@ -169,9 +209,16 @@ def _summary(run: SyncRun, doubt: int, unseen: int, label: str) -> str:
     if run.receipts_failed:
         parts.append(f"{run.receipts_failed} receipt{'' if run.receipts_failed == 1 else 's'} could not be attached")
     coming = run.receipts_due - run.receipts_done - run.receipts_failed
+    if coming > 0 or follows:
+        parts.append(f"{_receipts(coming)} still to follow when it ended")
+    text = ", ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _receipts(coming: int) -> str:
     if coming > 0:
-        parts.append(f"{coming} receipt{' follows' if coming == 1 else 's follow'} with a later sync")
-    return f"{', '.join(parts)}." if parts else ""
+        return f"{coming} receipt{' was' if coming == 1 else 's were'}"
+    return "receipts and notes were"
 
 
 def _in_doubt(count: int, label: str) -> str:

@@ -14,9 +14,19 @@ from pexsync.accounts.tenancy import scope
 from syncjobs.models import PexTransaction
 
 
-def note(business: Business, details: dict[str, Any], settings: dict[str, Any], tags_enabled: bool) -> None:
-    """Keep what PEX said about the account itself."""
-    given = mapping.glance(details, settings)
+def note(business: Business, details: dict[str, Any] | None, settings: dict[str, Any], tags_enabled: bool) -> None:
+    """Keep what PEX said about the account itself; `details` only where it was asked for them."""
+    if details is not None:
+        _figures(business, mapping.glance(details, settings))
+        business.name = (details.get("BusinessName") or business.name)[:200]
+    business.tags_enabled = tags_enabled
+    if settings.get("FundingSource") in Business.Funding.values:
+        business.funding = settings["FundingSource"]
+    with scope(business.pk):
+        business.save(update_fields=["glance", "glance_at", "tags_enabled", "name", "funding"])
+
+
+def _figures(business: Business, given: dict[str, Any]) -> None:
     balance, funds = given["balance"], given["cards_available"]
     figures = {
         "balance": balance,
@@ -29,12 +39,6 @@ def note(business: Business, details: dict[str, Any], settings: dict[str, Any], 
     }
     business.glance = business.glance | figures
     business.glance_at = clock.now()
-    business.tags_enabled = tags_enabled
-    business.name = (details.get("BusinessName") or business.name)[:200]
-    if settings.get("FundingSource") in Business.Funding.values:
-        business.funding = settings["FundingSource"]
-    with scope(business.pk):
-        business.save(update_fields=["glance", "glance_at", "tags_enabled", "name", "funding"])
 
 
 def refresh(business: Business) -> None:

@@ -1,17 +1,23 @@
 """Judging: what is to become of one settled row now, and why, in a sentence. Pure."""
 
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from connectors.errors import RecordRejected, SettingsNeeded
-from connectors.records import Entry, Kind, Note, Transaction
+from connectors.records import Entry, Kind, Note, Source, Transaction
 from connectors.settings import Settings
 from syncjobs import coding, keys
 from syncjobs.coding import Book
+from syncjobs.statements import Verdict
 from syncjobs.transitions import Cause, Closed
-from syncjobs.window import Window, one_year_before
+from syncjobs.window import Window, one_year_before, shows
 
 APPROVED = "approved"
+LATE = timedelta(days=10)  # a row first shown longer than this after it settled came late
+
+Address = tuple[str, int | None, int | None, Decimal | None, datetime | None]  # what a row and its re-issue share
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Wait:
 class Hold:
     cause: Cause
     says: str
+    link: str = ""  # the record in the books it is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +52,24 @@ class Close:
 
 Judgement = Due | Wait | Hold | Close
 
-NEEDS_YOU = frozenset({"coding", "settings", "refused"})  # words of `waiting` that a person must mend
+NEEDS_YOU = frozenset({"coding", "settings", "refused", "late"})  # words of `waiting` that a person must mend
+
+NOT_SHOWN = "PEX no longer shows it. It is sent when PEX does again; leave it out if it never will."
 
 
 def waits_for(word: str) -> str:
     """Whom a due row waits for: "" nobody, "you" a person here, "later" time or somebody in PEX."""
     return "you" if word in NEEDS_YOU else "later" if word else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A row PEX no longer shows, though the ledger has dealt with it. `sure`: it was missing twice."""
+
+    pex_id: int
+    name: str  # "Staples of 3 Nov 2026 (12.50)"
+    sure: bool
+    link: str = ""  # its record in the books
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +83,25 @@ class Rules:
     where: str  # "in Xero"
     today: date
     closed_until: date | None = None
+    cutover: date | None = None  # the company was changed: only what settled from this day on goes to the new one
+    gone: Mapping[Address, Gone] = field(default_factory=dict)
+    late: frozenset[tuple[str, int]] = frozenset()  # rows a person must confirm, by source and PEX id
+    statements: Mapping[int, Verdict] = field(default_factory=dict)  # of statement payments, by id
 
 
 def admitted(transaction: Transaction, rules: Rules, window: Window) -> bool:
-    """Whether a row that the ledger does not know enters it: settled, of a kind switched on, in the window."""
+    """Whether a row that the ledger does not know enters it: settled, of a kind switched on, in the window.
+
+    Where the company was changed, what settled before that belongs to the former one.
+    """
     return (
         not transaction.pending
         and not transaction.declined
+        and not transaction.missing
         and transaction.kind is not None
         and transaction.kind in rules.settings.kinds
         and coding.settled_on(transaction) in window
+        and (rules.cutover is None or coding.settled_on(transaction) >= rules.cutover)
     )
 
 
@@ -82,14 +110,22 @@ def judge(transaction: Transaction, rules: Rules, *, generation: int, overruled:
     settings = rules.settings
     if not transaction.amount and not transaction.problem:
         return Close(Closed.NOTHING, "Its total is nought: there is nothing to book.")
+    if transaction.missing:
+        return Wait("gone", NOT_SHOWN)
     noted = False
     if not overruled:
         mark = _marked(transaction, rules)
         if isinstance(mark, Hold | Close):
             return mark
         noted = mark
+        if change := _changed_its_mind(transaction, rules):
+            return change
+    if payment := _of_statement(transaction, rules, overruled):
+        return payment
     if coding.settled_on(transaction) < one_year_before(rules.today):
-        return Wait("too_old", "Older than a year: nothing that old is synced. Enter it by hand.")
+        return Wait(
+            "too_old", "Older than a year: nothing that old is synced. Enter it there, then press “Entered by hand”."
+        )
     if transaction.kind not in settings.kinds:
         return Wait("kind_off", f"{_plural(transaction.kind)} are switched off in Setup.")
     if transaction.bill_pay and not settings.bill_pay:
@@ -113,6 +149,58 @@ def judge(transaction: Transaction, rules: Rules, *, generation: int, overruled:
     return Due(entry, noted)
 
 
+def _of_statement(transaction: Transaction, rules: Rules, overruled: bool) -> Hold | Wait | None:
+    """What the other payments of its statement say about one (see `statements`)."""
+    if transaction.source is not Source.STATEMENT_PAYMENT or transaction.pex_id not in rules.statements:
+        return None
+    verdict = rules.statements[transaction.pex_id]
+    if not verdict.held:
+        return Wait("statement", verdict.says)
+    return None if overruled else Hold(Cause.STATEMENT, verdict.says)
+
+
+def _changed_its_mind(transaction: Transaction, rules: Rules) -> Hold | Wait | None:
+    """What PEX may be showing a second time, or so late that somebody may have booked it meanwhile (rule L11)."""
+    for address in addresses(transaction):
+        old = rules.gone.get(address)
+        if old is None or old.pex_id == transaction.pex_id:
+            continue
+        if not old.sure:
+            return Wait("reissued", f"PEX may be showing {old.name} again under a new number. The next sync tells.")
+        return Hold(
+            Cause.REISSUED,
+            f"It looks like {old.name} under a new number, which was dealt with and which PEX no longer shows. "
+            f"{_ask(rules)}",
+            old.link,
+        )
+    if (transaction.source, transaction.pex_id) in rules.late:
+        says = "PEX showed it only long after it settled. Confirm it in Manage."
+        return Wait("late", says, cause="late", needs_you=True)
+    return None
+
+
+def addresses(transaction: Transaction) -> list[Address]:
+    """What a row has in common with the same one issued anew: card and authorisation, or card, amount and time."""
+    card, amount = transaction.account_id, transaction.amount
+    found: list[Address] = [("time", card, None, amount, transaction.happened_at)]
+    if card is not None and transaction.authorization_id:
+        found.append(("authorization", card, transaction.authorization_id, None, None))
+    return found
+
+
+def came_late(
+    happened: datetime, settled: datetime, first_read: datetime, reads: Iterable[tuple[datetime, Window]]
+) -> bool:
+    """Whether a row was first shown long after it settled, although a complete read in between had covered its days.
+
+    `reads`: when each began and which days it covered. A row nobody had asked for before is not late.
+    """
+    if first_read - settled <= LATE:
+        return False
+    days = [moment.astimezone(coding.EASTERN).date() for moment in (happened, settled)]
+    return any(settled < began < first_read and shows(days_read, *days) for began, days_read in reads)
+
+
 def _approved(transaction: Transaction, settings: Settings) -> bool:
     """Only purchases ask for approval; dispute rows of either sign pass."""
     if not settings.approved_only or transaction.kind is not Kind.PURCHASE or transaction.dispute:
@@ -134,17 +222,15 @@ def _marked(transaction: Transaction, rules: Rules) -> Hold | Close | bool:
         return True
     for note in found:
         if note.system_generated and keys.find_key(note.text):
-            return Hold(
-                Cause.NOTE_BY_HAND,
-                f"PEX shows another transaction's sync note. If this one is not {rules.where}, enter it there by hand.",
-            )
+            return Hold(Cause.NOTE_BY_HAND, f"PEX shows another transaction's sync note. {_ask(rules)}")
         if not note.system_generated:
-            return Hold(
-                Cause.NOTE_BY_HAND,
-                f"Somebody typed “{rules.note}” as a note in PEX. If it is not {rules.where}, enter it there by hand.",
-            )
+            return Hold(Cause.NOTE_BY_HAND, f"Somebody typed “{rules.note}” as a note in PEX. {_ask(rules)}")
         return Close(Closed.SYNCED_BEFORE, "Synced before PEX Sync: PEX carries the note of the earlier connector.")
     return False
+
+
+def _ask(rules: Rules) -> str:
+    return f"If it is {rules.where}, press “It is there” or “Entered by hand”; if not, press “Send anyway”."
 
 
 def _is_ours(note: Note, transaction: Transaction) -> bool:

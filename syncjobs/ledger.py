@@ -6,21 +6,23 @@ had been moved by somebody else. Which states a move may start from is read from
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.db.models import F
 
-from connectors.records import Entry, Posted, Refused
+from connectors.models import Connection
+from connectors.records import Entry, Posted, Refused, Source
 from pexsync import clock
 from pexsync.accounts.models import User
 from pexsync.accounts.tenancy import scope
 from syncjobs import bulk, coding, transitions
 from syncjobs.judge import Close, Due, Hold, Judgement, Wait, waits_for
-from syncjobs.models import Export, ExportEvent, Lease, SyncRun, Tally
-from syncjobs.transitions import Cause, Event, State, Who
+from syncjobs.models import Export, ExportEvent, ExportReceipt, Lease, SyncRun, Tally
+from syncjobs.transitions import Cause, Closed, Event, State, Who
 
 SENDING = timedelta(seconds=30)  # a claim is sent within this or not at all
 SECOND_LOOK = timedelta(hours=24)
@@ -56,6 +58,10 @@ class Owed:
     note: bool  # False: PEX carries it already
     receipts: bool
 
+    def by(self, export: Export) -> "Owed":
+        """Payments of a statement carry neither notes nor receipts; their ids are not those of transactions."""
+        return Owed(False, False) if export.source == Source.STATEMENT_PAYMENT else self
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -64,6 +70,7 @@ class Change:
     export: Export
     becomes: Mapping[str, Any]
     says: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)  # what the row loses by it, kept in the event
 
 
 def admit(actor: Actor, rows: Sequence[Export]) -> list[Export]:
@@ -116,8 +123,9 @@ def _verdict(export: Export, verdict: Judgement) -> tuple[Event, dict[str, Any]]
         case Wait(word=word, says=says, cause=cause):
             waits = {"waiting": word, "cause": cause[:80], "says": says[:500]}
             return Event.JUDGED, {"state": State.DUE, **waits, **coded}
-        case Hold(cause=cause, says=says):
-            return Event.HELD_BY_RULE, {"state": State.HELD, "waiting": "", "cause": cause, "says": says, **coded}
+        case Hold(cause=cause, says=says, link=link):
+            held = {"state": State.HELD, "waiting": "", "cause": cause, "says": says, "link": link}
+            return Event.HELD_BY_RULE, {**held, **coded}
         case Close(cause=closed, says=says):
             return Event.CLOSED_BY_RULE, {"state": State.CLOSED, "waiting": "", "cause": closed, "says": says, **coded}
 
@@ -136,12 +144,14 @@ def claim(
 ) -> Batch:
     """Move 5, committed before anything is sent. Rows that are no longer due as judged stay behind.
 
-    `holder` is the lease this slice works under: a slice that lost it claims nothing.
+    `holder` is the lease this slice works under: a slice that lost it claims nothing. Nor does one whose company was
+    changed meanwhile.
     """
     number = secrets.randbits(62)
     with scope(actor.business_id):
         at = clock.database_now()
-        if not _holds(target, holder, at):
+        systems = {export.system for export, _ in rows}
+        if not _holds(target, holder, at) or not all(_writes_to(actor, system, target) for system in systems):
             return Batch(number, at, {})
         look = at + (SENDING + settle_after) * settings.PATIENCE
         changes = [
@@ -167,8 +177,13 @@ def claim(
 
 
 def accepted(actor: Actor, batch: Batch, posted: Mapping[str, Posted], owed: Owed) -> list[Export]:
-    """Move 6, however late."""
-    changes = [Change(batch.exports[key], _posted(outcome, owed), outcome.says) for key, outcome in posted.items()]
+    """Move 6, however late. A row sent twice is looked at once more: its first request may still come through."""
+    again = clock.database_now() + SECOND_LOOK * settings.PATIENCE
+    changes = [
+        Change(export, {**_posted(export, outcome, owed), "next_look": again if export.doubted else None}, outcome.says)
+        for key, outcome in posted.items()
+        for export in (batch.exports[key],)
+    ]
     return _moved(actor, Event.ACCEPTED, changes)
 
 
@@ -207,11 +222,13 @@ def unanswered(actor: Actor, batch: Batch, names: Iterable[str], says: str = "")
 
 def adopt(actor: Actor, target: str, pairs: Sequence[tuple[Export, Entry, Posted]], owed: Owed) -> list[Export]:
     """Move 3: the books already hold the row's one equal record."""
+    again = clock.database_now() + SECOND_LOOK * settings.PATIENCE
     changes = [
         Change(
             export,
             {
-                **_posted(found, owed),
+                **_posted(export, found, owed),
+                "next_look": again if export.doubted else None,
                 "target": target,
                 "amount": entry.amount,
                 "posting_date": entry.date,
@@ -235,7 +252,7 @@ def settle_live(actor: Actor, rows: Sequence[tuple[Export, Posted]], owed: Owed)
     """Move 10; looked at once more a day later."""
     again = clock.database_now() + SECOND_LOOK * settings.PATIENCE
     changes = [
-        Change(export, {**_posted(found, owed), "next_look": again}, "Found in the books after no answer.")
+        Change(export, {**_posted(export, found, owed), "next_look": again}, "Found in the books after no answer.")
         for export, found in rows
     ]
     return _moved(actor, Event.SETTLED_LIVE, changes)
@@ -247,7 +264,10 @@ def settle_absent(actor: Actor, exports: Sequence[Export], resend: bool) -> list
         becomes = {"state": State.DUE, "waiting": "", "cause": "", "says": "", "doubted": True, **NOWHERE}
         after = State.DUE
     else:
-        says = "It was sent, no answer came, and it was not found. Look in the books, then send it or close it."
+        says = (
+            "It was sent, no answer came, and it was not found. Look in the books: press “It is there” if you find it, "
+            "“Send” if not."
+        )
         becomes = {"state": State.HELD, "cause": Cause.UNRESOLVED, "says": says, "next_look": None}
         after = State.HELD
     changes = [Change(export, becomes, "Not in the books.") for export in exports]
@@ -270,23 +290,89 @@ def changed_there(actor: Actor, rows: Sequence[tuple[Export, Cause, str, str]]) 
     return _moved(actor, Event.CHANGED_THERE, [_held(*row) for row in rows])
 
 
-def still_there(actor: Actor, exports: Sequence[Export]) -> None:
-    """The second look found all as it was: nothing moves."""
+def found_again(actor: Actor, target: str, rows: Sequence[tuple[Export, Posted]], owed: Owed) -> list[Export]:
+    """Move 20: a held row whose record is now there once and equal. One posted before owes nothing new."""
+    again = clock.database_now() + SECOND_LOOK * settings.PATIENCE
+    changes = [
+        Change(
+            export,
+            {**_posted(export, found, owed), **_kept_from_before(export, found), "target": target, "next_look": again},
+            "Found in the books again.",
+        )
+        for export, found in rows
+    ]
+    return _posted_again(actor, Event.FOUND_AGAIN, changes)
+
+
+def _kept_from_before(export: Export, found: Posted) -> dict[str, Any]:
+    """The note of a row that was posted before has gone out, and its receipts where this record carries them."""
+    if export.posted_at is None:
+        return {}
+    names = ["posted_at", "note_state", "note_at"]
+    if found.record_id == export.record_id:
+        names.append("receipts_checked_at")
+    return {name: getattr(export, name) for name in names}
+
+
+def _posted_again(actor: Actor, event: Event, changes: Sequence[Change]) -> list[Export]:
+    """Where another record stands for the row now, its receipts go out once more, to that one."""
+    moving_on = {change.export.pk for change in changes if change.export.record_id != change.becomes["record_id"]}
+    with scope(actor.business_id):
+        moved = _moved(actor, event, changes)
+        elsewhere = [row.pk for row in moved if row.pk in moving_on]
+        receipts = ExportReceipt.objects.filter(export__in=elsewhere, generation=F("export__generation"))
+        receipts.update(state=ExportReceipt.State.SENT, at=clock.now())
+    return moved
+
+
+def still_there(actor: Actor, exports: Sequence[Export], looked_at: datetime) -> None:
+    """A later look, begun at that time, found all as it was: nothing moves.
+
+    One begun within a day after the last sending is not the last: an earlier request may still come through.
+    """
+    open_ = [row for row in exports if may_come_through(row, looked_at)]
+    _look_at(actor, [row for row in exports if row not in open_], None)
+    _look_at(actor, open_, looked_at + SECOND_LOOK * settings.PATIENCE)
+
+
+def may_come_through(export: Export, at: datetime) -> bool:
+    """Whether something of it that was sent may still arrive in the books: for a day after the last sending."""
+    last = export.sent_at or export.posted_at
+    return last + SECOND_LOOK * settings.PATIENCE > at if last else export.doubted
+
+
+def look_again(actor: Actor, exports: Sequence[Export], after: float) -> None:
+    """Nothing moves but the time of the next look: one that was not complete is made again after so many seconds."""
+    _look_at(actor, exports, clock.database_now() + timedelta(seconds=after) * settings.PATIENCE)
+
+
+def look_now(actor: Actor, exports: Sequence[Export]) -> None:
+    """Records came to light late, whose rows have moved on: those posted since may stand twice in the books.
+
+    A row that is under way again keeps its time: a look before its own request had its chance would settle nothing.
+    """
     if exports:
         with scope(actor.business_id):
-            Export.objects.filter(pk__in=[row.pk for row in exports], state=State.POSTED).update(next_look=None)
+            posted = Export.objects.filter(pk__in=[row.pk for row in exports], state=State.POSTED)
+            posted.update(next_look=clock.database_now())
 
 
-def look_again(actor: Actor, exports: Sequence[Export], after: float = 0.0) -> None:
-    """Nothing moves but the time of the next look: a late answer brings it forward, one that was not complete back."""
-    if exports:
+def _look_at(actor: Actor, exports: Sequence[Export], at: datetime | None) -> None:
+    """Set the next look of rows that are still in the batch and generation they were read in.
+
+    One that was sent anew meanwhile has a time of its own, and a look before that would find nothing too early.
+    """
+    changes = []
+    for row in exports:
+        was = {"state": row.state, "batch": row.batch, "generation": row.generation}
+        changes.append((row.pk, was, {"next_look": at}))
+    if changes:
         with scope(actor.business_id):
-            at = clock.database_now() + timedelta(seconds=after) * settings.PATIENCE
-            rows = Export.objects.filter(pk__in=[row.pk for row in exports], state__in=(State.SENT, State.POSTED))
-            rows.update(next_look=at)
+            bulk.update_each(Export, changes)
 
 
-def _posted(found: Posted, owed: Owed) -> dict[str, Any]:
+def _posted(export: Export, found: Posted, owed: Owed) -> dict[str, Any]:
+    owed = owed.by(export)
     return {
         "state": State.POSTED,
         "waiting": "",
@@ -325,21 +411,31 @@ def _apply(actor: Actor, move: transitions.Move, changes: Sequence[Change]) -> s
             raise AssertionError(f"{move.event} cannot start from {change.export.state}")
         # The amount is compared for the tally's sake: what is taken from it must be what was added.
         was = {name: getattr(change.export, name) for name in ("state", "waiting", "generation", "amount")}
+        if State.HELD in move.before:  # what a person decides, they decide of the reason they saw
+            was["cause"] = change.export.cause
+        if Who.PERSON in move.who:  # and of the row they saw: it may have come back to that state since
+            was |= {name: getattr(change.export, name) for name in ("batch", "doubted", "record_id")}
+        if move.event is Event.CLAIMED:  # a look from before it came into doubt does not count
+            was["doubted"] = change.export.doubted
         if move.batch_must_match:
             was["batch"] = change.export.batch
         rows.append((change.export.pk, was, change.becomes))
     won = bulk.update_each(Export, rows)
     done = [change for change in changes if change.export.pk in won]
+    before = {change.export.pk: str(change.export.state) for change in done}
     _count([change.export for change in done], -1)
     for change in done:
         for name, value in change.becomes.items():
             setattr(change.export, name, value)
     _count([change.export for change in done], +1)
-    _write_events(actor, move, done)
+    _write_events(actor, move, done, before)
     return won
 
 
-def _write_events(actor: Actor, move: transitions.Move, changes: Sequence[Change]) -> None:
+def _write_events(
+    actor: Actor, move: transitions.Move, changes: Sequence[Change], was: Mapping[int, str] | None = None
+) -> None:
+    """`was`: the state each row came from, where the move can start from several."""
     at = clock.now()
     before = next(iter(move.before)) if len(move.before) == 1 else ""
     person, run = (actor.person.pk if actor.person else None), (actor.run.pk if actor.run else None)
@@ -352,7 +448,7 @@ def _write_events(actor: Actor, move: transitions.Move, changes: Sequence[Change
                 change.export.pk,
                 at,
                 move.event.value,
-                before,
+                (was or {}).get(change.export.pk, before),
                 str(change.becomes.get("state", change.export.state)),
                 actor.who,
                 person,
@@ -370,11 +466,17 @@ def _write_events(actor: Actor, move: transitions.Move, changes: Sequence[Change
 def _facts(change: Change) -> dict[str, str]:
     """What the row would lose when it moves on: the record it stood for, what was sent and where."""
     kept = ("target", "record_id", "fingerprint", "pex_account")
-    return {name: value for name in kept if (value := change.becomes.get(name) or "")}
+    return {name: value for name in kept if (value := change.becomes.get(name) or "")} | dict(change.facts)
 
 
 def _holds(target: str, holder: str, at: datetime) -> bool:
     return Lease.objects.filter(pk=target, holder=holder, until__gt=at).exists()
+
+
+def _writes_to(actor: Actor, system: str, target: str) -> bool:
+    """Whether this is still the company the connection writes to. It stays so until this transaction ends (rule L8)."""
+    mine = Connection.objects.select_for_update(no_key=True).filter(business_id=actor.business_id, system=system)
+    return [connection.target for connection in mine] == [target]
 
 
 def _count(exports: Sequence[Export], sign: int) -> None:
@@ -394,3 +496,98 @@ def _count(exports: Sequence[Export], sign: int) -> None:
     if not sums:
         return
     bulk.insert_all(Tally, TALLY_COLUMNS, [(*group, *numbers) for group, numbers in sorted(sums.items())], ADD_TO_TALLY)
+
+
+# --- what people decide -----------------------------------------------------------------------------------------------
+#
+# Whether a row allows it is said by `people.allowed`; these moves compare once more what the person saw of the row.
+
+
+def it_is_there(actor: Actor, target: str, export: Export, found: Posted, owed: Owed, look_again: bool) -> list[Export]:
+    """Move 15. The note goes out with the next delivery; a row that was posted before owes nothing new.
+
+    `look_again`: once more a day later, as for every row that was in doubt. Where a person vouched for a record that
+    differs, only when `may_come_through`: then they are asked a second time. Raises `IntegrityError` when the record is
+    another row's.
+    """
+    again = clock.database_now() + SECOND_LOOK * settings.PATIENCE
+    becomes = {
+        **_posted(export, found, owed),
+        "note_state": "" if owed.by(export).note else "seen",
+        "note_at": None,
+        **_kept_from_before(export, found),
+        "target": target,
+        "next_look": again if look_again else None,
+    }
+    return _posted_again(actor, Event.IT_IS_THERE, [Change(export, becomes, found.says)])
+
+
+def send(actor: Actor, exports: Sequence[Export]) -> list[Export]:
+    """Move 16. A row that was sent once without an answer is looked for exactly before it goes out again."""
+    return _moved(actor, Event.SEND, [_released(export) for export in exports])
+
+
+def take_out(actor: Actor, exports: Sequence[Export], closed: Closed, says: str) -> list[Export]:
+    """Move 17. What was sent, when and where stays on the row."""
+    becomes = {"state": State.CLOSED, "waiting": "", "cause": closed, "says": says[:500], "next_look": None}
+    return _moved(actor, Event.TAKEN_OUT, [Change(export, becomes, says, _what_it_was(export)) for export in exports])
+
+
+def undo(actor: Actor, exports: Sequence[Export]) -> list[Export]:
+    """Move 18. The rule that closed the row no longer counts."""
+    return _moved(actor, Event.UNDONE, [_released(export) for export in exports])
+
+
+def send_again(actor: Actor, exports: Sequence[Export], says: str) -> list[Export]:
+    """Move 19: a new generation, under a new key, with its own note and receipts. The old record stays in the event.
+
+    The record must be proven dead. A person's wish overrules the note of the first generation that PEX still shows.
+    """
+    changes = [
+        Change(
+            export,
+            {
+                "state": State.DUE,
+                "waiting": "",
+                "cause": "",
+                "says": "",
+                "generation": export.generation + 1,
+                "overruled": export.overruled or actor.who is not Who.SLICE,
+                "doubted": True,  # somebody may have brought the old record back: look exactly before it is sent
+                "record_id": "",
+                "link": "",
+                "posted_at": None,
+                "note_state": "",
+                "note_at": None,
+                "note_missed_at": None,
+                "receipts_checked_at": None,
+                **NOWHERE,
+            },
+            says,
+            _what_it_was(export),
+        )
+        for export in exports
+    ]
+    return _moved(actor, Event.SEND_AGAIN, changes)
+
+
+def _released(export: Export) -> Change:
+    """Due again because a person said so; rules that hold or close it are overruled."""
+    becomes = {
+        "state": State.DUE,
+        "waiting": "",
+        "cause": "",
+        "says": "",
+        "link": "",
+        "overruled": True,
+        "doubted": export.doubted or export.sent_at is not None,
+        **NOWHERE,
+    }
+    return Change(export, becomes, facts=_what_it_was(export))
+
+
+def _what_it_was(export: Export) -> dict[str, str]:
+    """Where it was sent and what stood for it there, before a person moved it on."""
+    facts = {name: str(getattr(export, name)) for name in ("target", "record_id", "link", "fingerprint")}
+    facts |= {"batch": str(export.batch or ""), "cause": export.cause, "said": export.says}
+    return {name: value for name, value in facts.items() if value}

@@ -36,7 +36,9 @@ class PexTransaction(models.Model):
     facts = models.JSONField(default=dict)  # the rest of records.Transaction: splits, notes, currency, links ...
     digest = models.CharField(max_length=32)  # of the row as read: only what changed is written
     read_at = models.DateTimeField()  # begin of the read it came from; a newer read wins
-    first_read_at = models.DateTimeField(null=True)  # begin of the read that showed it first; None: before this was kept
+    first_read_at = models.DateTimeField(
+        null=True
+    )  # begin of the read that showed it first; None: before this was kept
     noted = models.BooleanField(null=True)  # carries our note with its own key; None: read before this was kept
 
     class Meta:
@@ -101,6 +103,8 @@ class Export(models.Model):
                 name="export_owing",
             ),
             models.Index(fields=["business", "system"], condition=Q(gone_at__isnull=False), name="export_gone"),
+            # The sweeper asks whose time has come, whatever the size of the ledger.
+            models.Index(fields=["next_look"], condition=Q(next_look__isnull=False), name="export_due_looks"),
         ]
 
     def __str__(self) -> str:
@@ -223,7 +227,9 @@ class SyncRun(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)  # slices in a row that did not come to their end
     mirrored_at = models.DateTimeField(null=True)  # when this run's last complete read of PEX began
     preview = models.JSONField(default=list)  # [{"month", "kind", "count", "sum", "blocked"}] to confirm
-    pairs = models.JSONField(default=dict, db_default={})  # "source:pex id" -> {"id", "link", "says"}: what it looks booked as
+    pairs = models.JSONField(
+        default=dict, db_default={}
+    )  # "source:pex id" -> {"id", "link", "says"}: what it looks booked as
     confirmed_at = models.DateTimeField(null=True)
     rows_read = models.PositiveIntegerField(default=0)
     rows_judged = models.PositiveIntegerField(default=0)

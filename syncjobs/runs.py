@@ -1,62 +1,84 @@
 """The life of a run as people and the schedule see it: start, confirm, cancel, pause, end. A run is a history row."""
 
 import logging
-from datetime import date, timedelta
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q, Sum
 
 from connectors import registry
 from connectors.models import Connection
 from connectors.settings import Settings
 from pexsync import clock
+from pexsync.accounts import installation
 from pexsync.accounts.models import User
 from pexsync.accounts.tenancy import scope
-from syncjobs import window
-from syncjobs.models import SyncRun
+from syncjobs import notices, window
+from syncjobs.lookalikes import Decision, looks_booked
+from syncjobs.models import SyncRun, Tally
+from syncjobs.transitions import State
+from syncjobs.window import Window
 
 logger = logging.getLogger(__name__)
+
+# Of a wake-up: a worker that is free takes the lowest first. One queue and one kind of worker, so that no installation
+# can forget to serve the nights, and no sync of a person waits behind ten thousand of them.
+FIRST, LATER = 0, 9
+
+WAITS_FOR_A_LOOK = (
+    "It would send something nobody has looked at yet. Nothing is sent before you confirm it or press CANCEL."
+)
 
 
 class CannotStart(Exception):
     """Why no run begins: one sentence for the person who asked."""
 
 
-def start(
-    connection: Connection, by: User | None, first: date | None = None, last: date | None = None, nightly: bool = False
-) -> SyncRun:
+class Undecided(Exception):
+    """What a person must say first: one sentence."""
+
+
+def start(connection: Connection, by: User | None, first: date | None = None, last: date | None = None) -> SyncRun:
     """Queue a run and wake a worker. Raises `CannotStart`. Call it inside the tenant's scope or outside any."""
-    settings = Settings.parse(connection.settings)
-    _check_ready(connection, settings)
-    days = window.automatic(settings, clock.today()) if nightly else window.manual(settings, clock.today(), first, last)
-    if days.first > days.last:
-        raise CannotStart(
-            f"There is nothing to sync: the window would begin after {days.last:%-d %b %Y}, its last day."
-        )
+    settings = check_ready(connection)
+    run = planned(connection, settings, window.manual(settings, clock.today(), first, last), clock.now())
+    run.started_by = by
     try:
         with scope(connection.business_id):
-            run = SyncRun.objects.create(
-                business_id=connection.business_id,
-                connection=connection,
-                system=connection.system,
-                target=connection.target,
-                started_by=by,
-                nightly=nightly,
-                window_start=days.first,
-                window_end=days.last,
-                settings_version=connection.settings_version,
-                queued_at=clock.now(),
-                wake_at=clock.now(),
-            )
+            run.save(force_insert=True)
     except IntegrityError as error:
         raise CannotStart("A sync is already running. You can watch it here.") from error
     wake(run.pk)
     return run
 
 
-def _check_ready(connection: Connection, settings: Settings) -> None:
-    connector = registry.get(connection.system)
+def planned(connection: Connection, settings: Settings, days: Window, at: datetime) -> SyncRun:
+    """A run as it begins, not saved yet. Raises `CannotStart` when there is no day to sync."""
+    if days.first > days.last:
+        raise CannotStart(
+            f"There is nothing to sync: the window would begin after {days.last:%-d %b %Y}, its last day."
+        )
+    return SyncRun(
+        business_id=connection.business_id,
+        connection=connection,
+        system=connection.system,
+        target=connection.target,
+        window_start=days.first,
+        window_end=days.last,
+        settings_version=connection.settings_version,
+        queued_at=at,
+        wake_at=at,
+    )
+
+
+def check_ready(connection: Connection) -> Settings:
+    """Return the settings a run would begin with. Raises `CannotStart`."""
+    settings, connector = Settings.parse(connection.settings), registry.get(connection.system)
+    if not installation.ours():
+        raise CannotStart(installation.STRANGER)
     if connector is None:
         raise CannotStart("This connector is not available on this installation.")
     if connection.state == Connection.State.FAILED:
@@ -65,13 +87,39 @@ def _check_ready(connection: Connection, settings: Settings) -> None:
         raise CannotStart(f"Connect {connector.label} first.")
     if not connection.settings_version or not settings.kinds:
         raise CannotStart("Finish the setup first: choose what to sync.")
+    return settings
 
 
-def wake(run_id: int) -> None:
+def wake(run_id: int, priority: int = FIRST) -> None:
     """Send a worker its way once the database holds what it looks for; the sweeper makes up for a lost message."""
     from syncjobs.tasks import advance
 
-    transaction.on_commit(lambda: advance.delay(run_id), robust=True)
+    transaction.on_commit(lambda: advance.apply_async((run_id,), priority=priority), robust=True)
+
+
+def urgency(run: SyncRun) -> int:
+    """How soon a free worker takes it: nobody waits for the night."""
+    return LATER if run.nightly else FIRST
+
+
+def resume(connection: Connection, by: User) -> int | None:
+    """Somebody signed in again: begin a run where something is due or in doubt, or where nights may have been missed.
+
+    Return how many transactions were held up; None when no run began.
+    """
+    with scope(connection.business_id):
+        waiting = Tally.objects.filter(business_id=connection.business_id, system=connection.system).filter(
+            Q(state=State.DUE, waits="") | Q(state=State.SENT)
+        )
+        held_up: int = waiting.aggregate(count=Sum("count"))["count"] or 0
+    if not held_up and not connection.auto_sync:
+        return None
+    try:
+        start(connection, by)
+    except CannotStart as reason:
+        logger.info("nothing resumed", extra={"connection": connection.pk, "says": str(reason)})
+        return None
+    return held_up
 
 
 def current(connection: Connection) -> SyncRun | None:
@@ -82,19 +130,34 @@ def last(connection: Connection) -> SyncRun | None:
     return connection.runs.exclude(status__in=SyncRun.ALIVE).order_by("-queued_at").first()
 
 
-def confirm(run: SyncRun, by: User) -> bool:
-    """A person agrees to what the first sync would post; False when the run no longer waits for it."""
+def confirm(run: SyncRun, by: User, decisions: Mapping[tuple[str, str], Decision] = MappingProxyType({})) -> bool:
+    """A person agrees to what the first sync would post; False when the run no longer waits for it.
+
+    `decisions`, by month and kind, say what becomes of the months that look booked already. Raises `Undecided`.
+    """
     at = clock.now()
+    lines = [_decided(line, decisions) | {"confirmed": True} for line in run.preview]
     with scope(run.business_id):
         waiting = SyncRun.objects.filter(pk=run.pk, status=SyncRun.Status.PAUSED, confirmed_at=None).exclude(preview=[])
-        if not waiting.update(status=SyncRun.Status.QUEUED, confirmed_at=at, wake_at=at, says=""):
+        if not waiting.update(status=SyncRun.Status.QUEUED, confirmed_at=at, wake_at=at, says="", preview=lines):
             return False
+        run.preview = lines
         connection = Connection.objects.select_for_update().filter(pk=run.connection_id or 0).first()
         if connection is not None:
             connection.preview_confirmed |= _confirmation(run, connection, by)
             connection.save(update_fields=["preview_confirmed"])
+            notices.over(connection, notices.PREVIEW)
     wake(run.pk)
     return True
+
+
+def _decided(line: dict[str, Any], decisions: Mapping[tuple[str, str], Decision]) -> dict[str, Any]:
+    if line.get("confirmed") or not looks_booked(line.get("paired", 0), line["count"] + line["blocked"]):
+        return line
+    decision = decisions.get((line["month"], line["kind"]))
+    if decision is None:
+        raise Undecided("Say of each month that looks booked already whether it is left out or posted.")
+    return line | {"decision": decision.value}
 
 
 def _confirmation(run: SyncRun, connection: Connection, by: User) -> dict[str, Any]:
@@ -109,6 +172,7 @@ def _confirmation(run: SyncRun, connection: Connection, by: User) -> dict[str, A
         kind: {
             "at": clock.now().isoformat(),
             "by": by.username,
+            "run": run.pk,
             "months": [line for line in run.preview if line["kind"] == kind],
         }
         for kind in sorted(kinds)
@@ -129,10 +193,16 @@ def pause(run: SyncRun, says: str, after: float | None) -> None:
     """The slice ends; the run goes on after so many seconds (None: when a person has answered)."""
     wake_at = clock.now() + timedelta(seconds=after) if after is not None else None
     _change(run, status=SyncRun.Status.PAUSED, says=says[:500], wake_at=wake_at)
+    if after is None and run.nightly and run.connection is not None:
+        notices.tell(run.connection, notices.PREVIEW, WAITS_FOR_A_LOOK)
 
 
 def finish(run: SyncRun, status: SyncRun.Status, says: str = "") -> None:
     _change(run, status=status, phase=SyncRun.Phase.DONE, says=says[:500], ended_at=clock.now(), wake_at=None)
+    if run.connection is not None:
+        notices.over(run.connection, notices.PREVIEW)
+        if status in (SyncRun.Status.SUCCESS, SyncRun.Status.PARTIAL):
+            notices.went_well(run.connection)
     logger.info("run ended", extra={"run": run.pk, "status": status.value, "posted": run.rows_posted})
 
 
@@ -148,6 +218,12 @@ def add(run: SyncRun, **numbers: Any) -> None:
             **{name: F(name) + number for name, number in numbers.items()}
         )
         run.refresh_from_db(fields=list(numbers))
+
+
+def add_late(business_id: int, run_id: int, **numbers: int) -> None:
+    """Add to counts of another run, ended or not: receipts of its rows may follow long after."""
+    with scope(business_id):
+        SyncRun.objects.filter(pk=run_id).update(**{name: F(name) + number for name, number in numbers.items()})
 
 
 def _change(run: SyncRun, **columns: Any) -> None:

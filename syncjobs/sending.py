@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.conf import settings
@@ -26,6 +26,7 @@ from connectors.records import (
     Unknown,
 )
 from pexsync import clock
+from pexsync.accounts import installation
 from pexsync.accounts.tenancy import reading
 from syncjobs import checking, keys, ledger, mirror
 from syncjobs.desk import Desk, earlier_keys, key_of
@@ -39,16 +40,38 @@ CHUNK = 500
 SILENT_BATCHES = 2  # in a row without any answer, after which sending pauses
 SILENCE = 300.0  # seconds
 LOOK_AGAIN = 600.0  # seconds after a look that was not complete, or could not be begun
-TAKEN = "Its record in the books is another transaction's as well. Look there; enter it by hand if it is missing."
-CAUSES = {
-    Fate.DOUBLED: (Cause.DOUBLED, "The books hold this twice. Delete one there."),
-    Fate.DOUBTFUL: (Cause.EDITED, "The books hold this, but not as it was sent."),
-    Fate.DEAD: (Cause.MISSING, "Its record in the books was deleted there. If that was a mistake, enter it there."),
+TAKEN = (
+    "Its record in the books is another transaction's as well. Look there: press “It is there” and name its own, "
+    "or enter it there and press “Entered by hand”."
+)
+HELD_LOOKS = 50  # held rows one run looks at: each may cost a call
+FOUND_AGAIN = (Cause.DOUBLED, Cause.MISSING, Cause.EDITED, Cause.UNRESOLVED)
+CAUSES = {  # what is wrong where the books do not say it better, and what to press
+    Fate.DOUBLED: (
+        Cause.DOUBLED,
+        "The books hold this twice. Delete all but one there.",
+        "Then press “It is there”.",
+    ),
+    Fate.DOUBTFUL: (
+        Cause.EDITED,
+        "The books hold this, but not as it was sent.",
+        "If that is right, press “It is there”; if not, mend it there.",
+    ),
+    Fate.DEAD: (
+        Cause.MISSING,
+        "Its record in the books was deleted there.",
+        "Press “Send again” for a new one, or “Leave out” if that was meant.",
+    ),
     Fate.ABSENT: (
         Cause.MISSING,
-        "Its record is no longer in the books. Look there, and enter it by hand if it is missing.",
+        "Its record is no longer in the books.",
+        "Look there; then press “Send again”, or “Entered by hand”.",
     ),
-    Fate.LIVE: (Cause.EDITED, "The books hold this already, but it cannot be coded as it is now."),
+    Fate.LIVE: (
+        Cause.EDITED,
+        "The books hold this already, but it cannot be coded as it is now.",
+        "Press “It is there” to take that record.",
+    ),
 }
 
 
@@ -63,32 +86,47 @@ def settle(desk: Desk) -> list[Export]:
     now = clock.database_now()
     with reading(desk.business.pk):
         rows = list(desk.exports().filter(target=desk.target, state__in=(State.SENT, State.POSTED), next_look__lte=now))
+        if desk.run is not None:
+            rows += _held_to_look_at(desk)
     freed = []
     for start in range(0, len(rows), CHUNK):
         desk.step()
-        freed += _settle_some(desk, rows[start : start + CHUNK])
+        freed += _settle_some(desk, rows[start : start + CHUNK], now)
     return freed
 
 
-def _settle_some(desk: Desk, rows: Sequence[Export]) -> list[Export]:
-    found = _look(desk, [_as_sent(desk, row) for row in rows])
-    pairs = [(row, found.get(key_of(row), Found(Fate.UNSEEN))) for row in rows]
+def _held_to_look_at(desk: Desk) -> list[Export]:
+    """Rows a person may have mended in the books: each run looks at the newest of them once more."""
+    mended_there = desk.exports().filter(state=State.HELD, cause__in=FOUND_AGAIN, target__in=("", desk.target))
+    return list(mended_there.order_by("-pk")[:HELD_LOOKS])
+
+
+def _settle_some(desk: Desk, rows: Sequence[Export], begun: datetime) -> list[Export]:
+    pairs = look_at(desk, rows)
     doubt = [pair for pair in pairs if pair[0].state == State.SENT]
     second = [pair for pair in pairs if pair[0].state == State.POSTED]
+    _find_again(desk, [(row, what) for row, what in pairs if row.state == State.HELD and what.fate is Fate.LIVE])
     actor = desk.actor(Who.SLICE)
     _settle_live(desk, [(row, what) for row, what in doubt if what.fate is Fate.LIVE])
     absent = [row for row, what in doubt if what.fate in (Fate.ABSENT, Fate.DEAD)]
     freed = ledger.settle_absent(actor, absent, resend=desk.books.resend)
     unsure = [(row, what) for row, what in doubt if what.fate in (Fate.DOUBLED, Fate.DOUBTFUL)]
-    _hold_in_doubt(desk, [_to_hold(row, what) for row, what in unsure])
-    ledger.still_there(actor, [row for row, what in second if what.fate is Fate.LIVE])
+    _hold_in_doubt(desk, [to_hold(row, what) for row, what in unsure])
+    ledger.still_there(actor, [row for row, what in second if what.fate is Fate.LIVE], begun)
     changed = [(row, what) for row, what in second if what.fate not in (Fate.LIVE, Fate.UNSEEN)]
-    ledger.changed_there(actor, [_to_hold(row, what) for row, what in changed])
-    ledger.look_again(actor, [row for row, what in pairs if what.fate is Fate.UNSEEN], LOOK_AGAIN)
+    ledger.changed_there(actor, [to_hold(row, what) for row, what in changed])
+    unseen = [row for row, what in doubt + second if what.fate is Fate.UNSEEN]
+    ledger.look_again(actor, unseen, LOOK_AGAIN)
     if not desk.books.resend:
         return []
     desk.add(rows_due=sum(not desk.sent_by_this_run(row) for row in freed))
     return freed
+
+
+def look_at(desk: Desk, rows: Sequence[Export]) -> list[tuple[Export, Found]]:
+    """What the books say of rows as they were sent."""
+    found = _look(desk, [_as_sent(desk, row) for row in rows])
+    return [(row, found.get(key_of(row), Found(Fate.UNSEEN))) for row in rows]
 
 
 def _settle_live(desk: Desk, pairs: Sequence[tuple[Export, Found]]) -> None:
@@ -104,7 +142,21 @@ def _settle_live(desk: Desk, pairs: Sequence[tuple[Export, Found]]) -> None:
             _hold_in_doubt(desk, [(row, Cause.UNRESOLVED, TAKEN, what.link) for row, what in pairs])
         return
     desk.count_posted(live)
-    desk.delivery.add(live)
+    desk.deliver(live)
+
+
+def _find_again(desk: Desk, pairs: Sequence[tuple[Export, Found]]) -> None:
+    """Move 20. A record that another row holds already leaves the row where it is: with a person."""
+    rows = [(row, _posted(what)) for row, what in pairs]
+    never_posted = {row.pk for row, _ in pairs if row.posted_at is None}
+    try:
+        found = ledger.found_again(desk.actor(Who.SLICE), desk.target, rows, desk.owed(note=True))
+    except IntegrityError:
+        if len(pairs) > 1:
+            for pair in pairs:
+                _find_again(desk, [pair])
+        return
+    desk.deliver([row for row in found if row.pk in never_posted])
 
 
 def _hold_in_doubt(desk: Desk, rows: Sequence[tuple[Export, Cause, str, str]]) -> None:
@@ -159,20 +211,32 @@ def send(desk: Desk, rules: Rules, only: frozenset[int] | None = None) -> None:
 
 def _names(desk: Desk, only: frozenset[int] | None) -> list[Sent]:
     """What the look is asked for: every row about to go out."""
-    columns = ("pk", "source", "pex_id", "generation", "amount", "posting_date", "card_account", "doubted")
+    facts = ("source", "pex_id", "generation", "amount", "posting_date", "card_account")
+    forgotten = _forgotten_up_to()
     with reading(desk.business.pk):
-        return [_expected(desk, *row) for pk, *row in desk.due().values_list(*columns) if only is None or pk in only]
+        rows = desk.due().values_list("pk", "settled_on", "doubted", *facts)
+        return [
+            _expected(desk, doubted or settled_on <= forgotten, *row)
+            for pk, settled_on, doubted, *row in rows
+            if only is None or pk in only
+        ]
+
+
+def _forgotten_up_to() -> date:
+    """The last day whose rows this database may have forgotten to have sent: it was restored then."""
+    restored = installation.restored_at()
+    return restored.astimezone(clock.EASTERN).date() if restored else date.min
 
 
 def _expected(
     desk: Desk,
+    in_doubt: bool,
     source: str,
     pex_id: int,
     generation: int,
     amount: Decimal,
     day: date | None,
     card: int | None,
-    doubted: bool,
 ) -> Sent:
     key = keys.key(Source(source), pex_id, generation)
     return Sent(
@@ -181,22 +245,22 @@ def _expected(
         date=day,
         account=desk.settings.pex_account,
         url=desk.url_of(key, card),
-        in_doubt=doubted,
+        in_doubt=in_doubt,
         earlier=earlier_keys(source, pex_id, generation),
     )
 
 
 def _as_sent(desk: Desk, export: Export) -> Sent:
-    """What the ledger froze when the row was claimed, never today's settings."""
+    """What the ledger froze when the row was claimed, never today's settings; those only for one never claimed."""
     key = key_of(export)
     return Sent(
         key=key,
         amount=export.amount,
         record_id=export.record_id,
         date=export.posting_date,
-        account=export.pex_account,
+        account=export.pex_account or desk.settings.pex_account,
         url=desk.url_of(key, export.card_account),
-        in_doubt=True,
+        in_doubt=export.state != State.HELD,
         earlier=earlier_keys(export.source, export.pex_id, export.generation),
     )
 
@@ -214,7 +278,7 @@ def _take_found(desk: Desk, rules: Rules, known: Mapping[str, Found]) -> None:
         if what.fate is Fate.LIVE and isinstance(verdict, Due):
             adopting.append((export, verdict, what))
         else:
-            holding.append(_to_hold(export, what))
+            holding.append(to_hold(export, what))
     for noted in (True, False):  # a purchase that carries our note already does not get a second one
         _adopt(desk, [(row, due.entry, what) for row, due, what in adopting if due.noted is noted], note=not noted)
     _hold_due(desk, holding)
@@ -233,7 +297,7 @@ def _adopt(desk: Desk, rows: Sequence[tuple[Export, Entry, Found]], note: bool) 
             _hold_due(desk, [(row, Cause.UNRESOLVED, TAKEN, what.link) for row, _, what in rows])
         return
     desk.count_posted(adopted)
-    desk.delivery.add(adopted)
+    desk.deliver(adopted)
 
 
 def _hold_due(desk: Desk, rows: Sequence[tuple[Export, Cause, str, str]]) -> None:
@@ -305,10 +369,13 @@ def _find_noted(desk: Desk, rows: Sequence[tuple[Export, Entry]]) -> None:
         if what.fate is Fate.LIVE:
             adopting.append((export, entry, what))
         elif what.fate is Fate.ABSENT:
-            says = f"PEX says this was synced as {entry.key}, but it is not {desk.books.where}. Enter it there by hand."
+            says = (
+                f"PEX says this was synced as {entry.key}, but it is not {desk.books.where}. Look there: press “Send”, "
+                "or “It is there” if you find it."
+            )
             holding.append((export, Cause.UNRESOLVED, says, ""))
         elif what.fate is not Fate.UNSEEN:
-            holding.append(_to_hold(export, what))
+            holding.append(to_hold(export, what))
         else:
             desk.unseen += 1
     _adopt(desk, adopting, note=False)
@@ -364,7 +431,7 @@ def _remember(desk: Desk, batch: ledger.Batch, outcomes: Mapping[str, Outcome]) 
     said = [(row, refusals[key_of(row)]) for row in refused]
     _tell(desk, [(row, Wait("refused", no.says, no.cause, no.field, needs_you=True)) for row, no in said])
     desk.count_posted(moved)
-    desk.delivery.add(moved)
+    desk.deliver(moved)
     desk.held.step()
     return list(unsent.values())
 
@@ -382,7 +449,7 @@ def _accept(desk: Desk, batch: ledger.Batch, posted: Mapping[str, Posted]) -> li
         return []
     late = set(posted) - {key_of(row) for row in moved}
     if late:
-        ledger.look_again(actor, [batch.exports[key] for key in late])
+        ledger.look_now(actor, [batch.exports[key] for key in late])
     return moved
 
 
@@ -397,6 +464,6 @@ def _posted(found: Found) -> Posted:
     return Posted(found.record_id, found.link, found.says)
 
 
-def _to_hold(export: Export, found: Found) -> tuple[Export, Cause, str, str]:
-    cause, says = CAUSES[found.fate]
-    return export, cause, found.says or says, found.link
+def to_hold(export: Export, found: Found) -> tuple[Export, Cause, str, str]:
+    cause, says, advice = CAUSES[found.fate]
+    return export, cause, f"{found.says or says} {advice}", found.link

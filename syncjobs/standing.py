@@ -13,7 +13,7 @@ from connectors import registry
 from connectors.models import Connection
 from pexsync import clock
 from pexsync.accounts.models import Business
-from syncjobs import wording
+from syncjobs import people, wording
 from syncjobs.judge import NEEDS_YOU, waits_for
 from syncjobs.models import Export, ExportReceipt, PexTransaction, RunResult, SyncRun, Tally
 from syncjobs.transitions import State
@@ -183,6 +183,7 @@ class ResultRow:
     link: str
     field: str
     receipts: Sequence[ExportReceipt]
+    actions: Sequence[tuple[people.Action, str]] = ()  # what a person may decide, with the word on its button
 
 
 VIEWS = {
@@ -258,7 +259,8 @@ def result_rows(business: Business, exports: Sequence[Export], run: SyncRun | No
                 says=row.says or (failure.says if failure and waits_for(row.waiting) else ""),
                 link=row.link,
                 field=field_of(row.cause),
-                receipts=receipts.get(row.pk, ()),
+                receipts=[one for one in receipts.get(row.pk, ()) if one.generation == row.generation],
+                actions=[(action, wording.action_of(action, row.cause)) for action in people.actions_of(row)],
             )
         )
     return shown

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from syncjobs import engine, sweeper
+from syncjobs import engine, night, sweeper
 
 
 @shared_task(name="syncjobs.advance", ignore_result=True)
@@ -18,3 +18,8 @@ def settle(connection_id: int) -> None:
 @shared_task(name="syncjobs.sweep", ignore_result=True)
 def sweep() -> None:
     sweeper.sweep()
+
+
+@shared_task(name="syncjobs.night", ignore_result=True)
+def begin_nights() -> None:
+    night.tick()

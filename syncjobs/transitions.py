@@ -103,7 +103,7 @@ TABLE: tuple[Move, ...] = (
     _move("11", "sent", Event.SETTLED_ABSENT, State.DUE, "slice", batch=True),
     _move("11h", "sent", Event.SETTLED_ABSENT, State.HELD, "slice", batch=True),  # `resend` = no
     _move("12", "sent", Event.SETTLED_UNSURE, State.HELD, "slice", batch=True),
-    _move("13", "sent", Event.GIVEN_UP, State.HELD, "sweeper"),
+    _move("13", "sent", Event.GIVEN_UP, State.HELD, "sweeper", batch=True),
     _move("14", "posted", Event.CHANGED_THERE, State.HELD, "slice"),
     _move("15", "held", Event.IT_IS_THERE, State.POSTED, "person"),
     _move("16", "held", Event.SEND, State.DUE, "person"),

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -25,9 +26,11 @@ from pexsync import clock
 from pexsync.accounts.middleware import needs
 from pexsync.accounts.models import BusinessRequest
 from pexsync.accounts.permissions import CONNECTOR
-from syncjobs import runs, standing, window, wording
+from syncjobs import changes, night, notices, runs, standing, window, wording
 from syncjobs.coding import ACCOUNT
+from syncjobs.lookalikes import Decision, looks_booked
 from syncjobs.models import Export, ExportReceipt, SyncRun
+from syncjobs.people import Action
 from syncjobs.standing import ResultRow
 from syncjobs.wording import Label
 
@@ -92,6 +95,9 @@ class PreviewLine:
     count: int
     amount: Decimal
     blocked: int  # a person must mend these first
+    paired: int  # look booked already
+    asks: bool  # so many that the whole month is asked about
+    name: str  # of the question's field in the form
 
 
 # --- which connector, which connection --------------------------------------------------------------------------------
@@ -108,6 +114,7 @@ def connection_of(request: BusinessRequest, system: str) -> Connection:
     connections = request.business.connections.select_related("connected_by")
     connection: Connection = get_object_or_404(connections, system=connector_of(system).key)
     connection.business = request.business
+    request.pace_keys = registry.pace_keys(connection)  # type: ignore[attr-defined]  # for pace.people_middleware
     return connection
 
 
@@ -135,6 +142,7 @@ def manage(request: BusinessRequest, system: str) -> HttpResponse:
         "connection": connection,
         "standing": standing.of(connection),
         "causes": standing.causes(connection),
+        "late": changes.asked_about(connection),
         "run": run,
         "rows": [_row(each, connector) for each in _history(request, system)[:LAST_RUNS]],
         "summary": summary(connection, settings, connector),
@@ -142,7 +150,9 @@ def manage(request: BusinessRequest, system: str) -> HttpResponse:
         "limit": window.one_year_before(clock.today()),
         "today": clock.today(),
         "first_sync": not connection.preview_confirmed,
+        "nights": night.of(connection),
     }
+    context["notices"], context["known"] = notices.banners(connection)
     if run:
         context |= progress(run, connector)
     return render(request, "syncjobs/manage.html", context)
@@ -195,9 +205,41 @@ def cancel(request: BusinessRequest, system: str, run: int) -> HttpResponse:
 def confirm(request: BusinessRequest, system: str, run: int) -> HttpResponse:
     """A person has seen what the first sync would post and says yes."""
     found = run_of(request, system, run)
-    if not runs.confirm(found, by=request.user):
-        messages.info(request, "There was nothing left to confirm.")
+    try:
+        if not runs.confirm(found, by=request.user, decisions=_decisions(request, found)):
+            messages.info(request, "There was nothing left to confirm.")
+    except runs.Undecided as reason:
+        messages.error(request, str(reason))
     return redirect("manage", system)
+
+
+@require_POST
+@needs(*CONNECTOR)
+def send_late(request: BusinessRequest, system: str) -> HttpResponse:
+    """A person says that what PEX showed so late may go."""
+    connection = connection_of(request, system)
+    if not changes.confirm_late(connection, request.user):
+        messages.info(request, "There was nothing left to confirm.")
+        return redirect("manage", system)
+    try:
+        runs.start(connection, by=request.user)
+    except runs.CannotStart as reason:
+        messages.info(request, f"Confirmed. They go with the next sync. {reason}")
+    return redirect("manage", system)
+
+
+def _decisions(request: BusinessRequest, run: SyncRun) -> dict[tuple[str, str], Decision]:
+    """What was chosen for each month and kind that looks booked already; anything else than the two is no choice."""
+    chosen = {}
+    for line in run.preview:
+        text = request.POST.get(_decision_name(line["month"], line["kind"]), "")
+        if text in {decision.value for decision in Decision}:
+            chosen[line["month"], line["kind"]] = Decision(text)
+    return chosen
+
+
+def _decision_name(month: str, kind: str) -> str:
+    return f"decide-{month}-{kind}"
 
 
 def summary(connection: Connection, settings: Settings, connector: type[Connector]) -> list[tuple[str, str]]:
@@ -226,8 +268,12 @@ def progress(run: SyncRun, connector: type[Connector]) -> dict[str, Any]:
             count=line["count"],
             amount=Decimal(line["sum"]),
             blocked=line["blocked"],
+            paired=line.get("paired", 0),
+            asks=looks_booked(line.get("paired", 0), line["count"] + line["blocked"]),
+            name=_decision_name(line["month"], line["kind"]),
         )
         for line in run.preview
+        if not line.get("confirmed")
     ]
     ready, blocked = sum(line.count for line in lines), sum(line.blocked for line in lines)
     return {
@@ -238,6 +284,7 @@ def progress(run: SyncRun, connector: type[Connector]) -> dict[str, Any]:
         "preview": lines,
         "preview_count": ready,
         "preview_blocked": blocked,
+        "preview_paired": sum(line.paired for line in lines),
         "preview_sum": sum((line.amount for line in lines), Decimal("0.00")),
         "announce": _announcement(run, connector),
     }
@@ -325,6 +372,7 @@ def results(request: BusinessRequest, system: str, run: int) -> HttpResponse:
     connector = connector_of(system)
     view, search = _asked(request, dict(RUN_VIEWS))
     page = Paginator(standing.run_rows(found, view, search), ROWS).get_page(request.GET.get("page"))
+    shown = standing.result_rows(request.business, list(page), found)
     context = {
         "connector": connector,
         "connection": found.connection,
@@ -333,7 +381,8 @@ def results(request: BusinessRequest, system: str, run: int) -> HttpResponse:
         "says": _outcome(found, connector),
         "causes": _causes(found),
         "page": page,
-        "rows": standing.result_rows(request.business, list(page), found),
+        "rows": shown,
+        "bulk": _bulk(shown),
         "view": view,
         "views": RUN_VIEWS,
         "search": search,
@@ -365,11 +414,14 @@ def rows(request: BusinessRequest, system: str) -> HttpResponse:
     if request.GET.get("format") == "csv":
         return _sheet(request, f"{system}-transactions.csv", found)
     page = Paginator(found, ROWS).get_page(request.GET.get("page"))
+    shown = standing.result_rows(request.business, list(page))
     context = {
         "connector": connector,
         "connection": connection,
         "page": page,
-        "rows": standing.result_rows(request.business, list(page)),
+        "rows": shown,
+        "bulk": _bulk(shown),
+        "all_count": page.paginator.count if page.paginator.num_pages > 1 else 0,
         "view": view,
         "views": ROW_VIEWS,
         "search": search,
@@ -377,6 +429,16 @@ def rows(request: BusinessRequest, system: str) -> HttpResponse:
         "query": _query(view=view, q=search, cause=cause),
     }
     return render(request, "syncjobs/rows.html", context)
+
+
+def _bulk(shown: Sequence[ResultRow]) -> list[tuple[Action, str]]:
+    """What may be decided about several rows of a list at once; a record is named for one at a time."""
+    offered = {action for row in shown for action, _ in row.actions}
+    return [
+        (action, wording.action_of(action))
+        for action in Action
+        if action in offered and action is not Action.IT_IS_THERE
+    ]
 
 
 def _asked(request: BusinessRequest, views: dict[str, str]) -> tuple[str, str]:

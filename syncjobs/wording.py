@@ -7,8 +7,9 @@ from decimal import Decimal, InvalidOperation
 from connectors.connector import Connector
 from pexsync import clock
 from syncjobs.judge import NEEDS_YOU
-from syncjobs.models import Export, SyncRun
-from syncjobs.transitions import Closed, State
+from syncjobs.models import Export, ExportEvent, SyncRun
+from syncjobs.people import Action
+from syncjobs.transitions import Cause, Closed, Event, State, Who
 
 TWO_MINUTES = timedelta(minutes=2)
 SHAPES = {"ok": "●", "busy": "◐", "warn": "◆", "bad": "▲", "off": "■"}
@@ -31,6 +32,38 @@ CLOSED = {
     Closed.BY_HAND: "Entered by hand",
     Closed.SYNCED_BEFORE: "Synced before PEX Sync",
     Closed.NOTHING: "Nothing to book",
+}
+ACTIONS = {
+    Action.IT_IS_THERE: "It is there",
+    Action.SEND: "Send",
+    Action.SEND_AGAIN: "Send again",
+    Action.BY_HAND: "Entered by hand",
+    Action.LEAVE_OUT: "Leave out",
+    Action.UNDO: "Undo",
+}
+EVENTS = {
+    Event.SEEN: "Came in from PEX",
+    Event.JUDGED: "Checked",
+    Event.FOUND_EQUAL: "Found in {label} and taken over",
+    Event.FOUND_DIFFERENT: "Held after a look in {label}",
+    Event.HELD_BY_RULE: "Held",
+    Event.CLOSED_BY_RULE: "Closed",
+    Event.CLAIMED: "On its way to {label}",
+    Event.ACCEPTED: "Booked in {label}",
+    Event.REFUSED: "Refused by {label}",
+    Event.NOT_SENT: "Not sent after all",
+    Event.UNANSWERED: "{label} gave no answer",
+    Event.SETTLED_LIVE: "Looked for in {label}, and found",
+    Event.SETTLED_ABSENT: "Looked for in {label}, and not there",
+    Event.SETTLED_UNSURE: "Held after a look in {label}",
+    Event.GIVEN_UP: "Held: {label} could not be asked for a day",
+    Event.CHANGED_THERE: "Held: changed in {label}",
+    Event.IT_IS_THERE: "Its record was named",
+    Event.SEND: "Released to be sent",
+    Event.TAKEN_OUT: "Taken out",
+    Event.UNDONE: "Brought back",
+    Event.SEND_AGAIN: "To be sent again",
+    Event.FOUND_AGAIN: "Found in {label} again",
 }
 RUN_TONES = {
     SyncRun.Status.QUEUED: "busy",
@@ -65,6 +98,24 @@ def _sent(export: Export, connector: type[Connector], zone: tzinfo | None) -> La
     if fresh or export.next_look is None:
         return Label("busy", "Sending")
     return Label("busy", f"Checking with {connector.label} until {_time(export.next_look, zone)}")
+
+
+def action_of(action: Action, cause: str = "") -> str:
+    """The word on a button; against a rule's doubt it says so."""
+    if action is Action.SEND and cause and cause != Cause.UNRESOLVED:
+        return "Send anyway"
+    return ACTIONS[action]
+
+
+def event_of(event: ExportEvent, connector: type[Connector]) -> str:
+    return EVENTS[Event(event.event)].format(label=connector.label)
+
+
+def who_of(event: ExportEvent) -> str:
+    """Who moved the row: a person by name, the sync, or support."""
+    if event.person:
+        return str(event.person)
+    return {Who.PERSON: "a person who left", Who.STAFF: "support"}.get(Who(event.who), "PEX Sync")
 
 
 def _time(at: datetime, zone: tzinfo | None) -> str:

@@ -6,11 +6,13 @@ need of the database they fetch in a short scope of their own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from connectors import registry
@@ -25,9 +27,8 @@ from pexsync.accounts.models import BusinessRequest
 from pexsync.accounts.permissions import CONNECTOR
 from pexsync.pages import rooms, words
 from pexsync.pages.setup import stepper
-from syncjobs import runs, standing
-from syncjobs.models import Export
-from syncjobs.transitions import State
+from syncjobs import notices, runs, standing
+from syncjobs.company import CannotChange, change_company, in_the_way, is_another, never_sent
 from syncjobs.views import connection_of, connector_of
 
 SESSION = "connecting"  # what a sign-in under way must come back with
@@ -115,8 +116,7 @@ def company(request: BusinessRequest, system: str) -> HttpResponse:
         with registry.open_connector(connection) as opened:
             companies = list(opened.companies())
     except NotAuthorized as error:
-        with tenancy.scope(request.business.pk):
-            connection.fail(error.says)
+        notices.signed_out(connection, error.says)
         return redirect("connect", system)
     except ConnectorError as error:
         return _company_page(request, connection, [], error.says)
@@ -149,6 +149,7 @@ def disconnect(request: BusinessRequest, system: str) -> HttpResponse:
     except ConnectorError as error:
         messages.error(request, f"{error.says} Nothing was disconnected; try again.")
         return redirect("disconnect", system)
+    notices.over(connection, notices.SESSION)
     messages.success(
         request, f"Disconnected from {connector.label}. Nothing there was changed; your settings are kept."
     )
@@ -193,8 +194,7 @@ def _ask(connection: Connection) -> tuple[Sequence[Finding], str]:
         with registry.open_connector(connection) as opened:
             return opened.check(), ""
     except NotAuthorized as error:
-        with tenancy.scope(connection.business_id):
-            connection.fail(error.says)
+        notices.signed_out(connection, error.says)
         return (), error.says
     except ConnectorError as error:
         return (), error.says
@@ -223,25 +223,32 @@ def _go_on(request: BusinessRequest, connection: Connection) -> HttpResponse:
         same = None  # the page of the companies asks again and says what is wrong
     if same is None:
         return redirect("company", connection.system)
-    _settle(connection, same)
-    messages.success(request, f"Signed in again. {_waiting(request, connection)}")
+    messages.success(request, f"Signed in again. {_goes_on(request, connection, _settle(connection, same))}")
     return redirect("launch", connection.system)
 
 
 def _company_page(
-    request: BusinessRequest, connection: Connection, companies: Sequence[Company], trouble: str = "", error: str = ""
+    request: BusinessRequest,
+    connection: Connection,
+    companies: Sequence[Company],
+    trouble: str = "",
+    errors: Sequence[tuple[str, str]] = (),
+    cutover: "CutOver | None" = None,
 ) -> HttpResponse:
+    """`errors`: the field each is about, and the sentence."""
     with tenancy.reading(request.business.pk):
         context = {
             "connector": connector_of(connection.system),
             "connection": connection,
             "companies": companies,
             "trouble": trouble,
-            "error": error,
-            "summary": [("company", error)] if error else [],
+            "errors": dict(errors),
+            "summary": errors,
             "posted_says": _posted_says(connection),
+            "chosen": request.POST.get("company", connection.company),
+            "cutover": cutover,
         }
-        return render(request, "pages/company.html", context, status=422 if error else 200)
+        return render(request, "pages/company.html", context, status=422 if errors else 200)
 
 
 def _posted_says(connection: Connection) -> str:
@@ -258,35 +265,69 @@ def _choose(
 ) -> HttpResponse:
     chosen = next((each for each in companies if each.id == request.POST.get("company", "")), None)
     if chosen is None:
-        return _company_page(request, connection, companies, error="Choose a company.")
-    if connection.company and chosen.id != connection.company and _under_way(request, connection):
-        says = f"Some transactions are on their way to {connection.company_name}. Change it once they have arrived."
-        return _company_page(request, connection, companies, error=says)
-    moved = bool(connection.company) and chosen.id != connection.company
-    _settle(connection, chosen)
-    if moved and connection.settings_version:
-        messages.warning(
-            request, f"Connected to {chosen.name}. Its accounts are others: go through the setup once more."
-        )
-        return redirect("setup", connection.system)
-    messages.success(request, f"Connected to {chosen.name}.")
+        return _company_page(request, connection, companies, errors=[("company", "Choose a company.")])
+    if is_another(connection, chosen):
+        return _change(request, connection, chosen, companies)
+    failed = _settle(connection, chosen)
+    goes_on = _goes_on(request, connection, failed) if connection.settings_version else ""
+    messages.success(request, f"Connected to {chosen.name}. {goes_on}".strip())
     return redirect("connect" if not connection.settings_version else "launch", connection.system)
 
 
-def _under_way(request: BusinessRequest, connection: Connection) -> bool:
-    with tenancy.reading(request.business.pk):
-        on_the_way = Export.objects.filter(
-            business=request.business, system=connection.system, target=connection.target, state=State.SENT
-        )
-        return on_the_way.exists() or runs.current(connection) is not None
+@dataclass(frozen=True, slots=True)
+class CutOver:
+    """The question from which day on transactions belong to the new company."""
+
+    company: str
+    waiting: int  # rows never sent
+    typed: str
 
 
-def _settle(connection: Connection, chosen: Company) -> None:
-    """To another company nothing is sent before somebody has confirmed what would be (rule L9)."""
-    confirmed = connection.preview_confirmed if chosen.id == connection.company else {}
+def _change(
+    request: BusinessRequest, connection: Connection, chosen: Company, companies: Sequence[Company]
+) -> HttpResponse:
+    """To another company: a day is asked for what was never sent (rule L8)."""
+    if says := in_the_way(connection):
+        return _company_page(request, connection, companies, errors=[("company", says)])
+    waiting, typed = never_sent(connection), request.POST.get("cutover")
+    question = CutOver(chosen.name, waiting, typed if typed is not None else clock.today().isoformat())
+    if waiting and typed is None:
+        return _company_page(request, connection, companies, cutover=question)
+    day = _past_day(typed or "")
+    if waiting and day is None:
+        says = "Enter a day up to today, from which on transactions go to the new company."
+        return _company_page(request, connection, companies, errors=[("cutover", says)], cutover=question)
+    former = connection.company_name
+    try:
+        left_out = change_company(connection, chosen, day, request.user)
+    except CannotChange as reason:
+        return _company_page(request, connection, companies, errors=[("company", str(reason))])
+    messages.warning(request, _changed(former, chosen.name, left_out, bool(connection.settings_version)))
+    return redirect("setup" if connection.settings_version else "connect", connection.system)
+
+
+def _past_day(typed: str) -> date | None:
+    """The day typed, None where it is none or lies ahead."""
+    try:
+        day = parse_date(typed)
+    except ValueError:
+        return None
+    return day if day and day <= clock.today() else None
+
+
+def _changed(former: str, name: str, left_out: int, set_up: bool) -> str:
+    parts = [f"Connected to {name} instead of {former}."]
+    if left_out:
+        parts.append(f"{words.counted(left_out, '')} settled before that day: left out. You can undo that in the list.")
+    if set_up:
+        parts.append("Its accounts are others: go through the setup once more.")
+    return " ".join(parts)
+
+
+def _settle(connection: Connection, chosen: Company) -> bool:
+    """Ready to write to the company: the first one ever, or the same as before. True when it had failed meanwhile."""
     with tenancy.scope(connection.business_id):
         Connection.objects.filter(pk=connection.pk).update(
-            preview_confirmed=confirmed,
             company=chosen.id,
             company_name=chosen.name,
             company_facts=dict(chosen.facts),
@@ -295,9 +336,14 @@ def _settle(connection: Connection, chosen: Company) -> None:
             failed_at=None,
         )
         connection.refresh_from_db()
+        return notices.over(connection, notices.SESSION)
 
 
-def _waiting(request: BusinessRequest, connection: Connection) -> str:
+def _goes_on(request: BusinessRequest, connection: Connection, failed: bool) -> str:
+    """What a failure held up goes by itself; what somebody disconnected on purpose waits for SYNC."""
+    held_up = runs.resume(connection, request.user) if failed else None
+    if held_up is not None:
+        return f"A sync has begun{f' with the {held_up:,} that waited' if held_up else ''}."
     with tenancy.reading(request.business.pk):
         count = standing.of(connection).queued.count
     return f"{words.counted(count, '')} waiting; press SYNC to send them." if count else "Settings were kept."

@@ -19,8 +19,9 @@ from pexsync.accounts.middleware import needs
 from pexsync.accounts.models import Business, BusinessRequest
 from pexsync.accounts.permissions import CONNECTOR
 from pexsync.pages import words
-from syncjobs import runs, standing
+from syncjobs import night, notices, runs, standing
 from syncjobs.models import SyncRun
+from syncjobs.notices import Shown
 from syncjobs.views import connector_of
 
 TABS = (("installed", "Installed"), ("available", "Available"), ("services", "Additional services"))
@@ -39,6 +40,8 @@ class Tile:
     running: bool = False
     needs_you: int = 0
     act: tuple[str, str] | None = None
+    next_one: str = ""  # of the nightly syncs: "tonight about 02:41"
+    notices: Sequence[Shown] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +126,22 @@ def launch(request: BusinessRequest, system: str) -> HttpResponse:
 def shelf_of(business: Business) -> Shelf:
     connections = {connection.system: connection for connection in business.connections.all()}
     known = registry.available()
+    told = notices.of_business(business) if connections else {}
     return Shelf(
-        installed=[installed(kind, connections[kind.key]) for kind in known if kind.key in connections],
+        installed=[
+            installed(kind, connections[kind.key], told.get(kind.key, ())) for kind in known if kind.key in connections
+        ],
         available=[Tile(kind) for kind in known if kind.key not in connections],
         services=services(),
     )
 
 
-def installed(connector: type[Connector], connection: Connection) -> Tile:
+def installed(connector: type[Connector], connection: Connection, told: Sequence[Shown]) -> Tile:
     """The tile of an installed connector, with the one button that its state asks for."""
     tone, state = words.of_connection(connection)
     standing_now = standing.of(connection)
     needs_you = standing_now.needs_you.count
+    nights = night.of(connection)
     return Tile(
         connector=connector,
         connection=connection,
@@ -145,6 +152,8 @@ def installed(connector: type[Connector], connection: Connection) -> Tile:
         running=runs.current(connection) is not None,
         needs_you=needs_you,
         act=_act(connection, needs_you),
+        next_one=nights.next_one if not nights.why_not else "",
+        notices=told,
     )
 
 

@@ -12,7 +12,8 @@ from connectors import registry
 from pexsync.accounts.models import Business, BusinessRequest
 from pexsync.pages import marketplace, words
 from pexsync.pages.marketplace import Tile
-from syncjobs import standing, wording
+from syncjobs import notices, standing, wording
+from syncjobs.notices import Shown
 from syncjobs.standing import CauseGroup
 
 UNKNOWN = "PEX has not given us this figure."
@@ -87,18 +88,28 @@ class Task:
     says: str
     word: str
     link: str
+    notice: Shown | None = None  # which people were told, and since when
 
 
 def _needs_you(tiles: Sequence[Tile], causes: Sequence[tuple[Tile, Sequence[CauseGroup]]]) -> list[Task]:
-    tasks = [
-        Task(f"{tile.connector.app_name}: {tile.state}", tile.says, *tile.act)
-        for tile in tiles
-        if tile.act and not tile.needs_you
-    ]
+    tasks = []
+    for tile in tiles:
+        tasks += _told(tile)
     for tile, groups in causes:
         for group in groups:
             tasks.append(_task(tile, group))
     return tasks
+
+
+def _told(tile: Tile) -> list[Task]:
+    """What the state of a connection asks for, with since when; then what else people were told of it."""
+    tasks = []
+    by_state = [each for each in tile.notices if tile.connection and notices.by_state(tile.connection, each)]
+    if tile.act and tile.tone != "ok":  # one that stands well asks by its causes
+        since = by_state[0] if by_state else None
+        tasks.append(Task(f"{tile.connector.app_name}: {tile.state}", tile.says, *tile.act, since))
+    others = (each for each in tile.notices if each not in by_state)
+    return [*tasks, *(Task(each.title, each.says, each.word, each.link, each) for each in others)]
 
 
 def _task(tile: Tile, group: CauseGroup) -> Task:

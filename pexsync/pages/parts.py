@@ -15,11 +15,12 @@ from connectors.records import Kind
 from pexsync.accounts.models import BusinessRequest
 from pexsync.pages.connect import Check
 from pexsync.pages.setup import Mark
+from syncjobs import people
 from syncjobs.models import Export, ExportReceipt, PexTransaction, SyncRun
 from syncjobs.standing import CauseGroup, ResultRow
-from syncjobs.transitions import State
+from syncjobs.transitions import Cause, State
 from syncjobs.views import PhaseNow, PreviewLine, RunRow
-from syncjobs.wording import RUN_TONES, Label
+from syncjobs.wording import ACTIONS, RUN_TONES, Label
 
 AT = datetime(2026, 5, 3, 14, 2, tzinfo=UTC)
 COLOURS = ("ground", "paper", "line", "ink", "muted", "accent", "ok", "warn", "bad", "info")
@@ -117,12 +118,14 @@ def samples() -> dict[str, Any]:
         ],
         "runs": [_run(status) for status in SyncRun.Status],
         "results": _results(),
+        "bulk": [(action, ACTIONS[action]) for action in (people.Action.SEND, people.Action.LEAVE_OUT)],
         "preview": [
-            PreviewLine(date(2026, 3, 1), "Purchases", 41, Decimal("1234.50"), 4),
-            PreviewLine(date(2026, 4, 1), "Purchases", 77, Decimal("-12.00"), 0),
+            PreviewLine(date(2026, 3, 1), "Purchases", 41, Decimal("1234.50"), 4, 3, False, "decide-2026-03-purchase"),
+            PreviewLine(date(2026, 4, 1), "Purchases", 77, Decimal("-12.00"), 0, 70, True, "decide-2026-04-purchase"),
         ],
         "preview_count": 118,
         "preview_blocked": 4,
+        "preview_paired": 73,
         "preview_sum": Decimal("1222.50"),
         "run": SyncRun(pk=1, window_start=date(2026, 3, 1), window_end=date(2026, 5, 3), queued_at=AT),
         "errors": [("steps", "Enter the Start Date."), ("counts", "Choose the PEX tag for PROJECTS.")],
@@ -164,8 +167,10 @@ def _run(status: str) -> RunRow:
 
 
 def _results() -> list[ResultRow]:
+    twice = "Ledgerly holds it twice. Delete all but one there. Then press “It is there”."
     texts = [
         (State.POSTED, Label("ok", "In Ledgerly"), "", "#results", [ExportReceipt(state="attached")]),
+        (State.HELD, Label("bad", "Needs you"), twice, "#results", []),
         (State.SENT, Label("busy", "Checking with Ledgerly until 14:12"), "", "", []),
         (State.DUE, Label("bad", "Needs you"), "No EXPENSE TYPE tag. Tag it in PEX, or set a default.", "", []),
         (State.DUE, Label("off", "Not due"), "Waiting for approval in PEX.", "", []),
@@ -180,7 +185,11 @@ def _results() -> list[ResultRow]:
     rows = []
     for number, (state, label, says, link, receipts) in enumerate(texts):
         amount = Decimal("-61.18") if number == 1 else Decimal("212.40")
-        export = Export(kind="purchase", state=state, amount=amount, settled_on=date(2026, 5, 3), pex_id=number)
+        export = Export(
+            pk=number, pex_id=number, kind="purchase", state=state, amount=amount, settled_on=date(2026, 5, 3),
+            cause=Cause.DOUBLED if state == State.HELD else "",
+        )  # fmt: skip
+        actions = [(action, ACTIONS[action]) for action in people.actions_of(export)]
         told = PexTransaction(merchant="THE HOME DEPOT #4410", merchant_clean="Home Depot", cardholder="Ana Ortiz")
-        rows.append(ResultRow(export, None if number == 4 else told, label, says, link, "", receipts))
+        rows.append(ResultRow(export, None if number == 5 else told, label, says, link, "", receipts, actions))
     return rows

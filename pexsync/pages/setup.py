@@ -34,7 +34,7 @@ from pexsync.pages.forms import (
     StepForm,
     SyncOptions,
 )
-from syncjobs import standing
+from syncjobs import notices, standing
 from syncjobs.coding import ACCOUNT
 from syncjobs.views import connection_of, connector_of
 from tagging import definitions
@@ -195,8 +195,7 @@ def read_books(connection: Connection, tags: Sequence[Tag], reads: Sequence[str]
     try:
         fields, options = _lists(connection, reads, fresh)
     except NotAuthorized as error:
-        with tenancy.scope(connection.business_id):
-            connection.fail(error.says)
+        notices.signed_out(connection, error.says)
         return replace(books, trouble=error.says)
     except ConnectorError as error:
         return replace(books, trouble=error.says)

@@ -51,6 +51,13 @@ def date_of(moment: datetime, now: datetime, zone: ZoneInfo) -> str:
     return f"{local.day} {local:%b}" if same_year else f"{local.day} {local:%b %Y}"
 
 
+def since(begun: datetime, times: int, now: datetime, zone: ZoneInfo) -> str:
+    """Return "Since 3 Nov, 4 times", or "Since today 02:41" of what has just begun."""
+    when = day(begun, now, zone)
+    said = f"{when} {begun.astimezone(zone):%H:%M}" if when in ("today", "yesterday") else when
+    return f"Since {said}, {times:,} times" if times > 1 else f"Since {said}"
+
+
 def duration(seconds: float) -> str:
     """Return "0:41", "12:05" or "1:02:09"."""
     minutes, rest = divmod(int(max(0, seconds)), 60)

@@ -70,6 +70,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='export',
+            index=models.Index(condition=models.Q(('next_look__isnull', False)), fields=['next_look'], name='export_due_looks'),
+        ),
+        migrations.AddIndex(
+            model_name='export',
             index=models.Index(condition=models.Q(('gone_at__isnull', False)), fields=['business', 'system'], name='export_gone'),
         ),
         migrations.AddField(

@@ -50,6 +50,12 @@ def browser(client, acme) -> Client:
 
 
 @pytest.fixture
+def travel(sandbox) -> Callable[..., None]:
+    """Move the one clock both sides share."""
+    return lambda **by: sandbox.clock.advance(timedelta(**by))
+
+
+@pytest.fixture
 def change(acme) -> Callable[..., None]:
     """Set columns of Acme's connection."""
 

@@ -1,5 +1,6 @@
 """Connecting: every state of a connection, the sign-in at the other system, the company, and leaving."""
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -7,6 +8,7 @@ import httpx
 import pytest
 
 from connectors.models import Connection, Credential
+from pexsync import clock
 from syncjobs.models import Export
 
 ALLOW = {"decision": "allow"}
@@ -133,24 +135,79 @@ def test_signed_in_again_to_another_company_it_is_asked_for(browser, acme, chang
     assert not acme.connection.ready
 
 
-def test_the_company_cannot_change_while_something_is_on_its_way(browser, acme, a_row, sandbox):
+@pytest.fixture
+def another(browser, acme, sandbox) -> Any:
+    """Another organisation, which the person who signed in again may open as well."""
     other = sandbox.worlds["xero"].add_organisation(name="Another LLC", short_code="!other")
     person = sandbox.worlds["xero"].add_user("Olga", "olga@example.com", [acme.books, other])
     browser.get(at_xero(browser, person.email, [acme.books.id, other.id]))
-    a_row(state="sent", target=f"xero:{acme.books.id}")
-    answer = browser.post("/xero/company", {"company": other.id})
+    return other
+
+
+def test_the_company_cannot_change_while_something_is_on_its_way(browser, acme, a_row, another):
+    until = clock.now() + timedelta(minutes=5)
+    for _ in range(2):
+        a_row(state="sent", target=f"xero:{acme.books.id}", next_look=until)
+    answer = browser.post("/xero/company", {"company": another.id})
     assert answer.status_code == 422
-    assert "on their way" in answer.content.decode()
-
-
-def test_another_company_asks_for_the_setup_and_a_new_confirmation(browser, acme, change, sandbox):
-    other = sandbox.worlds["xero"].add_organisation(name="Another LLC", short_code="!other")
-    person = sandbox.worlds["xero"].add_user("Olga", "olga@example.com", [acme.books, other])
-    change(preview_confirmed={"purchase": {"by": "ann.admin"}})
-    browser.get(at_xero(browser, person.email, [acme.books.id, other.id]))
-    assert browser.post("/xero/company", {"company": other.id}).url == "/xero/setup"
+    page = answer.content.decode()
+    assert (
+        f"2 transactions are on their way to Acme Builders LLC until {until.astimezone(clock.EASTERN):%H:%M}." in page
+    )
     acme.connection.refresh_from_db()
-    assert (acme.connection.company, acme.connection.preview_confirmed) == (other.id, {})
+    assert acme.connection.company == acme.books.id
+
+
+def test_the_company_cannot_change_while_a_sync_is_under_way(browser, acme, a_run, another):
+    a_run(status="running")
+    answer = browser.post("/xero/company", {"company": another.id})
+    assert answer.status_code == 422
+    assert "A sync to Acme Builders LLC is under way." in answer.content.decode()
+
+
+def test_rows_never_sent_ask_for_the_first_day_of_the_new_company(browser, acme, a_row, another):
+    Connection.objects.update(preview_confirmed={"purchase": {"by": "ann.admin"}})
+    today = clock.today()
+    early = a_row(state="due", waiting="approval", settled_on=today - timedelta(days=9))
+    late = a_row(state="due", settled_on=today - timedelta(days=3))
+    page = browser.post("/xero/company", {"company": another.id}).content.decode()
+    assert "First day for Another LLC" in page
+    assert "2 transactions were not sent yet." in page
+    assert f'name="cutover" value="{today.isoformat()}"' in page
+    assert f'<option value="{another.id}" selected>' in page
+    acme.connection.refresh_from_db()
+    assert acme.connection.company == acme.books.id
+
+    first = today - timedelta(days=3)
+    answer = browser.post("/xero/company", {"company": another.id, "cutover": first.isoformat()})
+    assert answer.url == "/xero/setup"
+    acme.connection.refresh_from_db()
+    assert (acme.connection.company, acme.connection.cutover_on) == (another.id, first)
+    assert acme.connection.preview_confirmed == {}
+    early.refresh_from_db()
+    late.refresh_from_db()
+    assert (early.state, early.cause, late.state) == ("closed", "left_out", "due")
+    assert "1 transaction settled before that day: left out." in browser.get("/xero/setup/sync").content.decode()
+
+
+@pytest.mark.parametrize("typed", ["", "soon", "2026-02-31", "2999-01-01"])
+def test_a_first_day_that_is_none_is_asked_once_more(browser, acme, a_row, another, typed):
+    a_row(state="due")
+    answer = browser.post("/xero/company", {"company": another.id, "cutover": typed})
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert "Enter a day up to today" in page
+    assert f'name="cutover" value="{typed}"' in page
+    assert 'aria-describedby="cutover-error cutover-hint"' in page
+    acme.connection.refresh_from_db()
+    assert acme.connection.company == acme.books.id
+
+
+def test_another_company_asks_for_the_setup_and_a_new_confirmation(browser, acme, another):
+    Connection.objects.update(preview_confirmed={"purchase": {"by": "ann.admin"}})
+    assert browser.post("/xero/company", {"company": another.id}).url == "/xero/setup"
+    acme.connection.refresh_from_db()
+    assert (acme.connection.company, acme.connection.preview_confirmed) == (another.id, {})
 
 
 def test_a_session_failure_offers_both_ways_and_says_nothing_is_lost(browser, change):

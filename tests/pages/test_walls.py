@@ -15,7 +15,12 @@ ABOUT_THE_APP = ("app", "install")  # the marketplace itself, open to everyone w
 
 def address_of(pattern: URLPattern, run: int = 0) -> str:
     route = str(pattern.pattern)
-    for part, value in (("<slug:system>", "xero"), ("<slug:step>", "sync"), ("<int:run>", str(run))):
+    for part, value in (
+        ("<slug:system>", "xero"),
+        ("<slug:step>", "sync"),
+        ("<int:run>", str(run)),
+        ("<int:row>", str(run)),
+    ):
         route = route.replace(part, value)
     return f"/{route}"
 

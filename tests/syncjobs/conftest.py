@@ -42,3 +42,24 @@ def crash(monkeypatch) -> Callable[..., None]:
         monkeypatch.setattr(module, name, dying)
 
     return at
+
+
+@pytest.fixture
+def freeze(monkeypatch) -> Callable[..., None]:
+    """Let the worker stand still once, before or after it calls a function of a module, while something happens."""
+
+    def at(module: Any, name: str, meanwhile: Callable[[], object], when: str = "before") -> None:
+        original = getattr(module, name)
+
+        def standing_still(*args: Any, **kwargs: Any) -> Any:
+            monkeypatch.setattr(module, name, original)
+            if when == "before":
+                meanwhile()
+            answer = original(*args, **kwargs)
+            if when == "after":
+                meanwhile()
+            return answer
+
+        monkeypatch.setattr(module, name, standing_still)
+
+    return at

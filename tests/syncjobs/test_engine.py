@@ -376,7 +376,7 @@ class TestDyingWorkers:
         def broken(*args, **kwargs):
             raise RuntimeError("a bug of ours")
 
-        monkeypatch.setattr(sending, "settle", broken)
+        monkeypatch.setattr(sending, "send", broken)
         run = runs.start(acme.connection, acme.user)
         engine.advance(run.pk)
         runs.confirm(run, acme.user)

@@ -6,7 +6,7 @@ import pytest
 from connectors.records import Kind, Note
 from connectors.settings import Settings
 from syncjobs import judge
-from syncjobs.judge import Close, Due, Hold, Rules, Wait
+from syncjobs.judge import Close, Due, Gone, Hold, Rules, Wait
 from syncjobs.transitions import Cause, Closed
 from syncjobs.window import Window
 from tests.syncjobs.test_coding import BOOK, NOON, SETTINGS, purchase
@@ -163,3 +163,58 @@ class TestAdmission:
 
     def test_a_row_of_nought_enters_to_be_counted(self):
         assert self.admitted(purchase("0.00"))
+
+    def test_what_pex_no_longer_shows_does_not(self):
+        assert not self.admitted(purchase(missing=True))
+
+
+class TestPexChangesItsMind:
+    def test_a_row_pex_no_longer_shows_waits_whatever_a_person_decided(self):
+        judged = verdict(approved(missing=True), overruled=True)
+        assert isinstance(judged, Wait)
+        assert (judged.word, judged.needs_you) == ("gone", False)
+
+    @pytest.mark.parametrize(
+        "shared",
+        [
+            {"authorization_id": 5},
+            {"authorization_id": None, "amount": "12.50", "happened_at": NOON},
+        ],
+    )
+    def test_a_row_like_one_that_is_gone_is_held_and_waits_while_that_is_not_sure(self, shared):
+        old = approved("12.50", pex_id=3, account_id=9, authorization_id=5, happened_at=NOON)
+        new = approved(account_id=9, **({"amount": "13.00", "happened_at": NOON + timedelta(1)} | shared))
+        for sure, kind in ((True, Hold), (False, Wait)):
+            gone = Gone(3, "Staples of 5 Mar 2026 (12.50)", sure, "https://books.example/3")
+            rules = replace(RULES, gone=dict.fromkeys(judge.addresses(old), gone))
+            judged = verdict(new, rules)
+            assert isinstance(judged, kind)
+            assert "Staples of 5 Mar 2026 (12.50)" in judged.says
+            assert isinstance(verdict(new, rules, overruled=True), Due)
+            assert isinstance(verdict(replace(new, pex_id=3), rules), Due)
+            assert isinstance(verdict(replace(new, account_id=8), rules), Due)
+
+    def test_a_late_row_needs_a_yes(self):
+        rules = replace(RULES, late=frozenset({("transaction", 7), ("transaction", 8)}))
+        judged = verdict(approved(), rules)
+        assert isinstance(judged, Wait)
+        assert (judged.word, judged.needs_you) == ("late", True)
+        assert isinstance(verdict(approved(pex_id=9), rules), Due)
+        assert isinstance(verdict(approved(), rules, overruled=True), Due)
+
+    @pytest.mark.parametrize(
+        ("first_read", "read", "late"),
+        [
+            (timedelta(days=11), timedelta(days=4), True),
+            (timedelta(days=10), timedelta(days=4), False),
+            (timedelta(days=11), timedelta(days=-1), False),
+            (timedelta(days=11), timedelta(days=11), False),
+        ],
+    )
+    def test_late_is_what_a_read_after_it_settled_did_not_show(self, first_read, read, late):
+        days = Window(date(2026, 3, 1), date(2026, 3, 31))
+        assert judge.came_late(NOON, NOON, NOON + first_read, [(NOON + read, days)]) is late
+
+    def test_what_no_read_had_asked_for_is_not_late(self):
+        days = Window(date(2026, 3, 5), date(2026, 3, 31))
+        assert not judge.came_late(NOON, NOON, NOON + timedelta(days=20), [(NOON + timedelta(days=4), days)])

@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -74,3 +74,46 @@ def test_pex_is_read_with_overlap_from_the_oldest_open_row_but_never_beyond_its_
     assert window.to_read(days, None, TODAY).first == date(2026, 9, 2)
     assert window.to_read(days, date(2026, 1, 5), TODAY).first == date(2026, 7, 24)
     assert window.to_read(Window(date(2025, 11, 25), TODAY), None, TODAY).first == date(2025, 11, 21)
+
+
+def test_by_night_two_months_are_read_at_least_so_that_connections_share_a_read():
+    days = Window(date(2026, 11, 15), TODAY)
+    assert window.to_read(days, None, TODAY).first == date(2026, 9, 16)
+    assert window.to_read(days, None, TODAY, nightly=True).first == date(2026, 7, 23)
+
+
+NOW = datetime(2026, 11, 21, 7, tzinfo=UTC)
+
+
+def days_before(number: float) -> datetime:
+    return NOW - timedelta(days=number)
+
+
+@pytest.mark.parametrize(
+    ("begun", "done", "tried", "due"),
+    [
+        (None, None, None, False),
+        (days_before(3), None, None, False),
+        (days_before(7), None, None, True),
+        (days_before(300), days_before(3), days_before(3), False),
+        (days_before(300), days_before(6.9), days_before(6.9), True),
+        (days_before(300), days_before(9), days_before(0.5), False),
+        (days_before(300), days_before(9), days_before(0.95), True),
+    ],
+)
+def test_the_year_is_read_once_a_week_and_after_a_failure_a_day_later(begun, done, tried, due):
+    assert window.year_is_due(NOW, begun, done, tried) is due
+
+
+@pytest.mark.parametrize(
+    ("happened", "settled", "shown"),
+    [
+        (date(2026, 3, 2), date(2026, 3, 4), True),
+        (date(2026, 3, 1), date(2026, 3, 4), False),
+        (date(2026, 2, 27), date(2026, 3, 4), False),
+        (date(2026, 3, 30), date(2026, 3, 31), True),
+        (date(2026, 3, 30), date(2026, 4, 1), False),
+    ],
+)
+def test_a_read_must_show_what_lies_in_its_days_by_either_day(happened, settled, shown):
+    assert window.shows(Window(date(2026, 3, 1), date(2026, 3, 31)), happened, settled) is shown

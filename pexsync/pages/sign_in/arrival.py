@@ -20,6 +20,7 @@ from pexsync import clock, crypto
 from pexsync.accounts import tenancy
 from pexsync.accounts.middleware import BUSINESS
 from pexsync.accounts.models import Business, Membership, User
+from syncjobs import notices, runs
 
 logger = logging.getLogger(__name__)
 
@@ -130,9 +131,20 @@ def welcome(request: HttpRequest, arrival: Arrival) -> Membership:
             defaults={"admin_id": admin.admin_id, "permissions": list(admin.permissions)},
         )
     adopted = auth.adopt(business, user, arrival.sign_in, admin.permissions)
+    if adopted:
+        _go_on(business, user)
     _begin_session(request, membership, None if adopted else arrival)
     logger.info("signed in", extra={"business": business.pk, "user": user.pk, "syncs": adopted})
     return membership
+
+
+def _go_on(business: Business, user: User) -> None:
+    """PEX lets us in again: what its absence held up goes by itself."""
+    with tenancy.scope(business.pk):
+        connections = list(business.connections.all())
+    for connection in connections:
+        if notices.over(connection, notices.PEX, notices.PERMISSION):
+            runs.resume(connection, user)
 
 
 def _fresh(business: Business) -> bool:

@@ -15,6 +15,7 @@ from structlog.contextvars import get_contextvars
 from pexsync import clock
 from pexsync.pages import words
 from syncjobs import wording
+from syncjobs.notices import Shown
 
 register = template.Library()
 
@@ -100,6 +101,11 @@ def moment(context: Context, when: datetime | None, form: str = "both") -> SafeS
         f"{local.day} {local:%b %Y %H:%M:%S %Z}",
         said,
     )
+
+
+@register.simple_tag(takes_context=True)
+def since(context: Context, notice: Shown) -> str:
+    return words.since(notice.since, notice.times, clock.now(), _zone(context))
 
 
 @register.simple_tag

@@ -1,0 +1,89 @@
+"""Changing the company in the books (rule L8).
+
+What is posted stays where it is. What was never sent goes to the new company from a day on that is asked; what settled
+before that day is left out, and a person may undo it row by row. Nothing is changed while anything is on its way.
+"""
+
+from datetime import date
+
+from django.db.models import Count, Max, QuerySet
+
+from connectors.models import Connection
+from connectors.records import Company
+from pexsync.accounts.models import User
+from pexsync.accounts.tenancy import reading, scope
+from syncjobs import ledger, runs
+from syncjobs.models import Export
+from syncjobs.transitions import Closed, State, Who
+
+
+class CannotChange(Exception):
+    """Why the company stays as it is: one sentence for the person who asked."""
+
+
+def is_another(connection: Connection, chosen: Company) -> bool:
+    """Whether choosing it takes the connection from one company to another."""
+    return bool(connection.company) and chosen.id != connection.company
+
+
+def in_the_way(connection: Connection) -> str:
+    """What must end before the company may change, a sentence; "" when nothing."""
+    with reading(connection.business_id):
+        return _in_the_way(connection)
+
+
+def never_sent(connection: Connection) -> int:
+    """How many rows would follow the connection to another company."""
+    with reading(connection.business_id):
+        return _never_sent(connection).count()
+
+
+def change_company(connection: Connection, chosen: Company, cutover: date | None, by: User) -> int:
+    """Write to the chosen company from now on; return how many rows were left out because they settled before.
+
+    Nothing is sent there before somebody has confirmed what would be (rule L9). Without a day the former one stands.
+    Raises `CannotChange`.
+    """
+    with scope(connection.business_id):
+        # Whoever claims rows takes this lock too: from here on nothing of the old company can become sent.
+        locked = Connection.objects.select_for_update(no_key=True).select_related("business").get(pk=connection.pk)
+        if says := _in_the_way(locked):
+            raise CannotChange(says)
+        since = cutover or locked.cutover_on
+        Connection.objects.filter(pk=connection.pk).update(
+            company=chosen.id,
+            company_name=chosen.name,
+            company_facts=dict(chosen.facts),
+            preview_confirmed={},
+            cutover_on=since,
+            state=Connection.State.READY,
+            failure="",
+            failed_at=None,
+        )
+        connection.refresh_from_db()
+        earlier = list(_never_sent(connection).filter(settled_on__lt=since)) if since else []
+        actor = ledger.Actor(connection.business_id, Who.PERSON, person=by)
+        says = f"Settled before the change to {chosen.name}."
+        return len(ledger.take_out(actor, earlier, Closed.LEFT_OUT, says))
+
+
+def _in_the_way(connection: Connection) -> str:
+    sent = Export.objects.filter(
+        business_id=connection.business_id, system=connection.system, target=connection.target, state=State.SENT
+    ).aggregate(count=Count("pk"), until=Max("next_look"))
+    if sent["count"]:
+        one = sent["count"] == 1
+        until = sent["until"]
+        when = f" until {until.astimezone(connection.business.zone):%H:%M}" if until else ""
+        return (
+            f"{sent['count']:,} {'transaction is' if one else 'transactions are'} on {'its' if one else 'their'} way "
+            f"to {connection.company_name}{when}. Change the company once we know whether "
+            f"{'it has' if one else 'they have'} arrived."
+        )
+    if runs.current(connection) is not None:
+        return f"A sync to {connection.company_name} is under way. Cancel it under Manage, or wait for its end."
+    return ""
+
+
+def _never_sent(connection: Connection) -> QuerySet[Export]:
+    return Export.objects.filter(business_id=connection.business_id, system=connection.system, state=State.DUE)
