@@ -11,7 +11,7 @@ REPORT = $(if $(REPORTS),--junitxml="$(REPORTS)/$(1).xml")
 export PORT SANDBOX_PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-database browser check bench lock clean
+.PHONY: help demo test test-database browser check bench chaos lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test    run the tests (SPECS=dir with the official schemas; DATABASE_URL and REDIS_URL are used if set)"
 	@echo "make check   formatting, lint, types, import rules, migrations, locks, container files"
 	@echo "make bench   measure against the design's bars (ONLY=name for one)"
+	@echo "make chaos   break everything at random and check the books (SEED=, LENGTH=short, STORE=postgres)"
 	@echo "make lock    resolve the dependencies of pyproject.toml anew into requirements/ (needs uv)"
 	@echo "make clean   forget the demo's data, the virtual environment and every cache"
 
@@ -56,6 +57,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(RUN) -m bench $(if $(ONLY),--only $(ONLY))
+
+chaos: $(VENV)/.dev
+	$(RUN) -m chaos $(if $(SEED),--seed $(SEED)) --$(or $(LENGTH),long) --database $(or $(STORE),sqlite) $(ARGS)
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }

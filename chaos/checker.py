@@ -1,0 +1,289 @@
+"""The independent judge: compares PEX, the books and the ledger, and names every transaction that is not as it must be.
+
+Pure, and without a line of the product. What the schedule did to a transaction excuses exactly what follows from it,
+and nothing else.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from chaos.evidence import KEY, Evidence, Note, Purchase, Record, Row
+from chaos.journal import Doing
+
+VOIDED, EDITED, DOUBLED, FORGED = "record voided", "reference edited", "doubled by hand", "note forged"
+REMOVED, RECEIPT, TOO_LATE = "note removed", "receipt added", "commit beyond patience"
+
+NEAR = 3.0  # seconds between a move of a row and what was done to the processes "meanwhile"
+
+EXCUSES_HOLDING = frozenset({VOIDED, EDITED, DOUBLED, FORGED, TOO_LATE})
+
+LOST, DOUBLED_UNSEEN, WRONG_CENTS, STUCK, HELD = "lost", "doubled_unseen", "wrong_cents", "stuck", "held_unexplained"
+UNINVITED, STRANGER, DISAGREES, NOTES, RECEIPTS, TALLY = (
+    "uninvited", "stranger", "disagrees", "notes_wrong", "receipts_wrong", "tally_wrong",
+)  # fmt: skip
+VIOLATIONS = (
+    LOST, DOUBLED_UNSEEN, WRONG_CENTS, STUCK, HELD, UNINVITED, STRANGER, DISAGREES, NOTES, RECEIPTS, TALLY,
+)  # fmt: skip
+"""Everything that must not be; each is a figure that must be nought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    kind: str
+    says: str
+    pex_id: int | None = None  # None: it is about no single transaction
+
+
+@dataclass
+class Verdict:
+    violations: list[Violation] = field(default_factory=list)
+    purchases: int = 0  # eligible ones
+    delivered: int = 0  # posted, or rightly held
+    doubled_held: int = 0  # doubles the ledger found by itself and holds for a person
+
+    def figures(self) -> dict[str, float]:
+        counted = Counter(violation.kind for violation in self.violations)
+        share = 100 * self.delivered / self.purchases if self.purchases else 0.0
+        return {
+            "chaos.purchases": self.purchases,
+            "chaos.delivered_pct": round(share, 2),
+            "chaos.doubled_held": self.doubled_held,
+            **{f"chaos.{kind}": counted[kind] for kind in VIOLATIONS},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One transaction of PEX with all that is known of it."""
+
+    purchase: Purchase
+    row: Row | None
+    records: tuple[Record, ...]  # live ones, ours
+    by_hand: tuple[Record, ...]  # live ones the schedule's bookkeeper entered
+    doings: tuple[Doing, ...]
+
+    def was(self, *kinds: str) -> bool:
+        return any(doing.kind in kinds for doing in self.doings)
+
+    def ids(self, kind: str, name: str) -> set[object]:
+        return {doing.facts[name] for doing in self.doings if doing.kind == kind and name in doing.facts}
+
+    @property
+    def held(self) -> bool:
+        return self.row is not None and self.row.state == "held"
+
+    @property
+    def rightly_held(self) -> bool:
+        return self.held and self.was(*EXCUSES_HOLDING)
+
+    @property
+    def posted(self) -> bool:
+        return self.row is not None and self.row.state == "posted"
+
+
+def check(evidence: Evidence) -> Verdict:
+    verdict = Verdict()
+    for case in cases(evidence):
+        found = list(_eligible(case) if case.purchase.eligible else _not_eligible(case))
+        found += _notes(case)
+        found += _receipts(case)
+        verdict.violations += found
+        if case.purchase.eligible:
+            verdict.purchases += 1
+            verdict.delivered += _delivered(case)
+            verdict.doubled_held += len(case.records) > 1 and case.held
+    verdict.violations += _strangers(evidence)
+    verdict.violations += [Violation(STUCK, run) for run in evidence.open_runs]
+    verdict.violations += _tally(evidence)
+    return verdict
+
+
+def cases(evidence: Evidence) -> Iterator[Case]:
+    rows = {(row.business, row.pex_id): row for row in evidence.rows}
+    records: dict[int, list[Record]] = {}
+    for record in evidence.records:
+        for pex_id in record.names:
+            records.setdefault(pex_id, []).append(record)
+    doings: dict[int, list[Doing]] = {}
+    for doing in evidence.doings:
+        for pex_id in doing.hit:
+            doings.setdefault(pex_id, []).append(doing)
+    for purchase in evidence.purchases:
+        mine = tuple(doings.get(purchase.id, ()))
+        entered = {doing.facts.get("record") for doing in mine if doing.kind == DOUBLED}
+        live = [record for record in records.get(purchase.id, ()) if record.live]
+        yield Case(
+            purchase,
+            rows.get((purchase.business, purchase.id)),
+            tuple(record for record in live if record.id not in entered),
+            tuple(record for record in live if record.id in entered),
+            mine,
+        )
+
+
+# --- one transaction --------------------------------------------------------------------------------------------------
+
+
+def _eligible(case: Case) -> Iterator[Violation]:
+    row, pex_id = case.row, case.purchase.id
+    if len(case.records) > 1 and not case.held:
+        ids = ", ".join(record.id for record in case.records)
+        yield Violation(DOUBLED_UNSEEN, f"stands twice in the books ({ids}) and the ledger says {_state(row)}", pex_id)
+    for record in case.records:
+        yield from _cents(case, record)
+    if case.held and not case.rightly_held:
+        yield Violation(HELD, f"held without a reason of the schedule's: {row.cause if row else ''}", pex_id)
+    if row is not None and row.state in ("due", "sent"):
+        says = f"ends {row.state}{f', waiting: {row.waiting}' if row.waiting else ''} ({row.says})"
+        yield Violation(STUCK, says, pex_id)
+    elif not case.records and not _excused_from_books(case):
+        yield Violation(LOST, f"is not in the books, and the ledger says {_state(row)}", pex_id)
+    elif case.records and not case.held and not _agrees(case):
+        known = row.record_id if row else ""
+        says = f"is in the books as {case.records[0].id}, and the ledger says {_state(row)} {known}"
+        yield Violation(DISAGREES, says, pex_id)
+
+
+def _cents(case: Case, record: Record) -> Iterator[Violation]:
+    if record.amount != case.purchase.amount:
+        says = f"is {case.purchase.amount} in PEX and {record.amount} in the books ({record.id})"
+        yield Violation(WRONG_CENTS, says, case.purchase.id)
+    if record.company != case.purchase.company:
+        yield Violation(DISAGREES, f"stands in another company's books ({record.id})", case.purchase.id)
+
+
+def _excused_from_books(case: Case) -> bool:
+    """No record of ours: a bookkeeper voided it, or the row is rightly held or closed, or his own stands for it."""
+    if case.was(VOIDED) or case.rightly_held:
+        return True
+    if case.row is not None and case.row.state == "closed":
+        return case.was(FORGED)
+    return case.posted and any(record.id == case.row.record_id for record in case.by_hand if case.row)
+
+
+def _agrees(case: Case) -> bool:
+    """The ledger knows one of the records that are there; one it knew may have been voided since."""
+    if case.row is None or not case.posted:
+        return False
+    known = {record.id for record in (*case.records, *case.by_hand)}
+    return case.row.record_id in known or (case.was(VOIDED) and case.was(DOUBLED))
+
+
+def _not_eligible(case: Case) -> Iterator[Violation]:
+    for record in (*case.records, *case.by_hand):
+        if not case.was(DOUBLED):
+            yield Violation(UNINVITED, f"must not be booked, and stands in the books as {record.id}", case.purchase.id)
+    if case.row is not None and case.row.state in ("sent", "posted"):
+        yield Violation(UNINVITED, f"must not be booked, and the ledger says {case.row.state}", case.purchase.id)
+
+
+def _notes(case: Case) -> Iterator[Violation]:
+    """One note of ours where the row is posted, none elsewhere; one somebody removed may be missing."""
+    forged = case.ids(FORGED, "note")
+    ours = [note for note in case.purchase.notes if note.id not in forged and _is_ours(note, case.purchase.id)]
+    forged_with_key = any(note.id in forged and _is_ours(note, case.purchase.id) for note in case.purchase.notes)
+    least = 1 if case.posted and not case.was(REMOVED) and not forged_with_key else 0
+    most = 1 if case.posted or case.held else 0
+    if not least <= len(ours) <= most:
+        says = f"has {len(ours)} notes of ours in PEX, and the ledger says {_state(case.row)}"
+        yield Violation(NOTES, says, case.purchase.id)
+
+
+def _is_ours(note: Note, pex_id: int) -> bool:
+    match = KEY.search(note.text)
+    return note.system and match is not None and int(match[1]) == pex_id
+
+
+def _receipts(case: Case) -> Iterator[Violation]:
+    """Every receipt of PEX once on the record; one that came after posting at most once."""
+    row = case.row
+    if row is None or not case.posted or case.was(VOIDED):
+        return
+    record = next((one for one in (*case.records, *case.by_hand) if one.id == row.record_id), None)
+    if record is None:
+        return
+    later = case.ids(RECEIPT, "attachment")
+    attached = Counter(record.files)
+    for attachment, digest in case.purchase.files.items():
+        least = 0 if attachment in later else 1
+        if not least <= attached.pop(digest, 0) <= 1:
+            yield Violation(RECEIPTS, f"receipt {attachment} is not exactly once on {record.id}", case.purchase.id)
+    if attached:
+        yield Violation(RECEIPTS, f"{record.id} carries {attached.total()} files PEX does not have", case.purchase.id)
+    if row.owed:
+        yield Violation(STUCK, f"{row.owed} receipts are still under way", case.purchase.id)
+
+
+def _delivered(case: Case) -> bool:
+    if case.rightly_held or case.was(VOIDED):
+        return True
+    if case.row is not None and case.row.state == "closed":
+        return case.was(FORGED)
+    return case.posted and len(case.records) <= 1 and bool(case.records or case.by_hand)
+
+
+def _state(row: Row | None) -> str:
+    if row is None:
+        return "nothing"
+    return f"{row.state} ({row.cause})" if row.cause else row.state
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+def _strangers(evidence: Evidence) -> Iterator[Violation]:
+    """Records on the PEX account that belong to no transaction of PEX."""
+    known = {purchase.id for purchase in evidence.purchases}
+    for record in evidence.records:
+        if record.live and not known.intersection(record.names):
+            yield Violation(STRANGER, f"{record.id} ({record.amount}) stands in the books for no transaction of PEX")
+
+
+def _tally(evidence: Evidence) -> Iterator[Violation]:
+    """The sums the pages show against the rows they stand for."""
+    sums: dict[tuple[int, str, str, str], tuple[int, Decimal]] = {}
+    for row in evidence.rows:
+        count, amount = sums.get(_group(row), (0, Decimal()))
+        sums[_group(row)] = (count + 1, amount + row.amount)
+    told = {(one.business, one.month, one.kind, one.state): (one.count, one.amount) for one in evidence.tallies}
+    for group in sorted({*sums, *told}):
+        counted, says = sums.get(group, (0, Decimal())), told.get(group, (0, Decimal()))
+        if counted != says:
+            business, month, kind, state = group
+            yield Violation(
+                TALLY,
+                f"business {business}, {kind}s {state} in {month}: the tally says {says[0]} for {says[1]}, "
+                f"there are {counted[0]} for {counted[1]}",
+            )
+
+
+def _group(row: Row) -> tuple[int, str, str, str]:
+    return row.business, row.month, row.kind, row.state
+
+
+def explained(violation: Violation, evidence: Evidence) -> list[str]:
+    """All that is known about a violation, line by line: the events of its row, and what the schedule did to it."""
+    lines = [f"{violation.kind}: {violation.pex_id or ''} {violation.says}"]
+    if violation.pex_id is None:
+        return lines
+    rows: Sequence[Row] = [row for row in evidence.rows if row.pex_id == violation.pex_id]
+    told = [line for row in rows for line in evidence.events.get(row.pk, ())]
+    mine = [doing for doing in evidence.doings if violation.pex_id in doing.hit]
+    lines += [f"    ledger    {line}" for line in told]
+    lines += [f"    schedule  {_told(doing)}" for doing in mine]
+    lines += [f"    meanwhile {_told(doing)}" for doing in evidence.doings if doing.process and _near(doing, told)]
+    return lines
+
+
+def _told(doing: Doing) -> str:
+    at = datetime.fromtimestamp(doing.at, UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S.%f}  {doing.kind}: {doing.says} {doing.facts or ''}"
+
+
+def _near(doing: Doing, told: Sequence[str]) -> bool:
+    """Whether it happened within seconds of a move of the row; the ledger's log begins with the time."""
+    moments = [datetime.fromisoformat(line.split("  ")[0]).replace(tzinfo=UTC).timestamp() for line in told]
+    return any(-NEAR < doing.at - moment < NEAR for moment in moments)

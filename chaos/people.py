@@ -1,0 +1,130 @@
+"""What people do to transactions while the product works on them: in the books, and in PEX."""
+
+from collections.abc import Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from chaos import plan
+from chaos.plan import Act, Arrival
+from chaos.stage import Done, Stage, chosen
+
+EASTERN = ZoneInfo("America/New_York")  # whose days the books count purchases by
+SPREAD = 7919  # turns one luck into another
+
+Deed = Callable[[Stage, Act], Done | None]
+"""None where there is nothing to do it to."""
+
+
+def void(stage: Stage, act: Act) -> Done | None:
+    found = stage.record(act.luck)
+    if found is None:
+        return None
+    company, record, number = found
+    stage.companies.xero("void", organisation=company, id=record["id"])
+    return Done(hit=(number,), facts={"record": record["id"]})
+
+
+def edit_reference(stage: Stage, act: Act) -> Done | None:
+    found = stage.record(act.luck)
+    if found is None:
+        return None
+    company, record, number = found
+    stage.companies.xero("edit", organisation=company, id=record["id"], reference="July, with Dana")
+    return Done(hit=(number,), facts={"record": record["id"]})
+
+
+def double_by_hand(stage: Stage, act: Act) -> Done | None:
+    """What is posted already, or before it is: then the record entered by hand is the one that counts."""
+    if act.luck < 0.5:
+        return _enter_first(stage, act)
+    found = stage.record(act.luck)
+    if found is None:
+        return None
+    company, record, number = found
+    copied = {name: record[name] for name in ("reference", "type", "bank_account", "date")}
+    entered = stage.companies.xero("enter", organisation=company, amount=record["total"], **copied)
+    return Done(hit=(number,), facts={"record": entered["id"]})
+
+
+def _enter_first(stage: Stage, act: Act) -> Done:
+    """Something is bought, and a bookkeeper is quicker than the next sync."""
+    place = int(act.luck * SPREAD) % len(stage.world)
+    facts = stage.world[place]
+    number = stage.buy(Arrival(act.at, place, "purchase", 100 + act.number, plan.ACCOUNTS[0], 0))
+    row = next(row for row in stage.companies.transactions(facts["pex_id"]) if row["transaction_id"] == number)
+    entered = stage.companies.xero(
+        "enter",
+        organisation=facts["company"],
+        reference=f"PEXT{number}",
+        amount=row["amount"].removeprefix("-"),
+        type="SPEND",
+        bank_account=facts["bank"],
+        date=datetime.fromisoformat(row["settled"]).astimezone(EASTERN).date().isoformat(),
+    )
+    return Done("before it was posted", (number,), {"record": entered["id"]})
+
+
+def remove_note(stage: Stage, act: Act) -> Done | None:
+    facts = stage.world[int(act.luck * len(stage.world))]
+    noted = [
+        (row["transaction_id"], note["note_id"])
+        for row in stage.companies.transactions(facts["pex_id"])
+        for note in row["notes"]
+        if note["system"] and stage.untouched(row["transaction_id"])
+    ]
+    found = chosen(noted, act.luck * SPREAD % 1)
+    if found is None:
+        return None
+    number, note = found
+    stage.companies.pex("remove-note", transaction_id=number, note_id=note)
+    return Done(hit=(number,), facts={"note": note})
+
+
+def forge_note(stage: Stage, act: Act) -> Done | None:
+    """Typed by hand, as the earlier connector wrote it, or word for word as ours."""
+    number = stage.newest("purchase", act.luck)
+    if number is None:
+        return None
+    texts = (("Synced with Xero", False), ("Synced with Xero", True), (f"Synced with Xero · PEXT{number}", True))
+    text, system = texts[int(act.luck * SPREAD) % len(texts)]
+    note = stage.companies.pex("note", transaction_id=number, text=text, system=system)["note_id"]
+    return Done(text, (number,), {"note": note})
+
+
+def add_receipt(stage: Stage, act: Act) -> Done | None:
+    found = stage.record(act.luck)
+    if found is None:
+        return None
+    number = found[2]
+    return Done(hit=(number,), facts={"attachment": stage.give_receipt(number)})
+
+
+def tag_again(stage: Stage, act: Act) -> Done | None:
+    number = stage.newest("purchase", act.luck)
+    if number is None:
+        return None
+    bought = stage.bought[number]
+    account = plan.ACCOUNTS[(plan.ACCOUNTS.index(bought.arrival.account) + 1) % len(plan.ACCOUNTS)]
+    tag = stage.world[bought.business]["tag"]
+    stage.companies.pex("tag", transaction_id=number, tag_id=tag, value=account)
+    return Done(account, (number,))
+
+
+def approve(stage: Stage, act: Act) -> Done | None:
+    number = stage.newest("unapproved", act.luck)
+    if number is None:
+        return None
+    stage.companies.pex("review", transaction_id=number, approval="Approved")
+    return Done(hit=(number,))
+
+
+DEEDS: dict[str, Deed] = {
+    "record voided": void,
+    "reference edited": edit_reference,
+    "doubled by hand": double_by_hand,
+    "note removed": remove_note,
+    "note forged": forge_note,
+    "receipt added": add_receipt,
+    "tagged again": tag_again,
+    "approved late": approve,
+}

@@ -1,0 +1,272 @@
+"""What goes wrong, when and where, and what is bought meanwhile: decided by the seed before anything starts. Pure."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from chaos.steps import MOMENTS, RARE, WAKE
+
+SQLITE, POSTGRES = "sqlite", "postgres"
+
+WIRE = {
+    "answer dropped after": "the books or PEX do it, the answer is lost",
+    "dropped before": "nothing is done, the connection is cut",
+    "late commit": "the connection is cut, it is done later",
+    "429 with wait": "too many calls, with Retry-After",
+    "429 without wait": "too many calls, without it",
+    "5xx burst": "several calls in a row answered 503",
+    "5xx after commit": "done, and answered 500 all the same",
+    "slow answers": "several answers take seconds",
+    "truncated answer": "done, half of the answer comes",
+}
+PROCESSES = {
+    "killed at a step": "SIGKILL exactly there",
+    "killed anywhere": "SIGKILL whatever it does",
+    "frozen": "SIGSTOP at a step, SIGCONT after the lease ran out",
+    "message lost": "a wake-up is taken and forgotten",
+    "message doubled": "three wake-ups for every run at once",
+    "beat stopped": "no sweeper for a while",
+}
+COMPANIES = {
+    "Xero token expired": "every access token ends at once",
+    "PEX token expired": "every OAuth access token of a business ends at once",
+    "shuffled batches": "answers in another order for a while",
+    "partial batches": "every second element is refused for a while",
+}
+SERVERS = {
+    "database restarted": "PostgreSQL crashes or is stopped, and comes back",
+    "Redis restarted": "Redis is killed with everything in it, and comes back",
+}
+PEOPLE = {
+    "record voided": "a bookkeeper voids a record",
+    "reference edited": "a bookkeeper writes another reference",
+    "note removed": "somebody removes our note in PEX",
+    "note forged": "somebody writes a note that looks like ours",
+    "receipt added": "a receipt comes after posting",
+    "tagged again": "the account is chosen anew",
+    "approved late": "a purchase is approved that waited for it",
+    "doubled by hand": "a bookkeeper enters a purchase once more, key and all",
+}
+KILLS = ("killed at a step", "killed anywhere")
+AT_STEPS = ("killed at a step", "frozen")
+
+
+def kinds(database: str) -> list[str]:
+    """Every kind of fault this set-up can have."""
+    servers = SERVERS if database == POSTGRES else {}
+    return [*WIRE, *PROCESSES, *COMPANIES, *servers, *PEOPLE]
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    name: str
+    purchases: int  # eligible ones, at least
+    faults: int  # at least
+    kills: int  # at least
+    least: int  # of every kind of fault
+    seconds: float  # over which purchases and faults are spread
+    settling: float  # seconds allowed until all is quiet
+    businesses: int
+    every_step: bool  # whether workers are killed at each step of `chaos.steps`
+
+
+LENGTHS = {
+    "short": Length("short", 400, 60, 10, 1, 100.0, 150.0, 4, every_step=False),
+    "long": Length("long", 2000, 300, 30, 5, 400.0, 300.0, 6, every_step=True),
+}
+
+MORE = {"killed at a step": 6, "late commit": 10, "answer dropped after": 4, "frozen": 4, "dropped before": 2}
+"""How much likelier the kinds are that can double or lose something."""
+
+AT_THE_BRINK = ("after claim", "before post", "before any write")
+"""Claimed and not sent yet: a worker that freezes here until its row was settled must not send it any more."""
+FREEZE = 4.0  # seconds: several lives of the lease
+LONG_FREEZE = 18.0  # seconds: longer than a row in doubt is left alone, and shorter than SQLite waits for a lock
+
+LATE = 20  # one late commit in so many comes when nobody is patient any more
+
+PLACES: Mapping[str, tuple[str, str, str]] = {
+    "post": ("xero-api", "PUT", "BankTransactions$"),
+    "look": ("xero-api", "GET", "BankTransactions$"),
+    "attach": ("xero-api", "PUT", "/Attachments/"),
+    "contacts": ("xero-api", "PUT", "Contacts$"),
+    "facts": ("xero-api", "GET", "(Organisation|Accounts|Contacts)$"),
+    "lists": ("pex", "GET", "TransactionDetails|AllCardholderTransactions$"),
+    "note": ("pex", "POST", "Note$"),
+    "receipts": ("pex", "GET", "Attachment"),
+}
+"""Where a fault of the wire strikes: system, method and a pattern of the path."""
+
+AT: Mapping[str, Sequence[str]] = {
+    "answer dropped after": ("post", "post", "post", "attach", "contacts", "note"),
+    "dropped before": ("post", "post", "attach", "note", "look", "lists"),
+    "late commit": ("post", "post", "post", "post", "attach", "note"),
+    "429 with wait": ("post", "look", "attach", "lists", "note", "receipts"),
+    "429 without wait": ("post", "look", "attach", "lists", "note", "receipts"),
+    "5xx burst": ("post", "look", "facts", "lists", "note", "receipts"),
+    "5xx after commit": ("post", "post", "attach", "contacts", "note"),
+    "slow answers": ("post", "look", "attach", "lists", "note"),
+    "truncated answer": ("post", "look", "lists", "receipts", "attach"),
+}
+
+SHAPES = {"unapproved": 5, "pending": 3, "declined": 2, "untagged": 3, "fee": 2}
+"""Rows that must not be booked as they are, per hundred that must."""
+REFUNDS = 6  # in a hundred
+RECEIPTS = 25  # in a hundred
+ACCOUNTS = ("429", "449", "453")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One row that comes to be known in PEX. `shape`: purchase, refund, or one of `SHAPES`."""
+
+    at: float  # seconds from the start
+    business: int
+    shape: str
+    cents: int
+    account: str
+    receipts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing that goes wrong. `where` is a place of the wire or a moment of a worker; `luck` chooses among what is
+    there when its time has come."""
+
+    number: int
+    at: float  # seconds from the start
+    kind: str
+    where: str = ""
+    seconds: float = (
+        0.0  # how long or how late; for a late commit a share of the patience: above 1 nobody waits so long
+    )
+    times: int = 1
+    luck: float = 0.0  # from 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    seed: int
+    length: Length
+    database: str
+    arrivals: tuple[Arrival, ...]
+    acts: tuple[Act, ...]
+
+    def count(self) -> Counter[str]:
+        return Counter(act.kind for act in self.acts)
+
+
+def make(seed: int, length: Length, database: str) -> Plan:
+    dice = random.Random(f"{seed} {length.name} {database}")
+    arrivals = tuple(sorted(_arrivals(dice, length), key=lambda one: one.at))
+    return Plan(seed, length, database, arrivals, tuple(_acts(dice, length, database)))
+
+
+def more(plan: Plan, kind: str, number: int) -> Act:
+    """One act beyond the plan, for a kind whose planned ones found nothing to strike."""
+    dice = random.Random(f"{plan.seed} more {number}")
+    return _act(dice, number, kind, 0.0, dice.choice(MOMENTS))
+
+
+def leading_to(plan: Plan, moment: str, number: int) -> Act | None:
+    """One act beyond the plan that brings a worker to a rare moment; None where every worker comes by."""
+    kind = RARE.get(moment)
+    if kind is None:
+        return None
+    act = more(plan, kind, number)
+    return replace(act, where="post" if kind in AT else act.where, luck=act.luck / 2)
+
+
+def _arrivals(dice: random.Random, length: Length) -> Iterator[Arrival]:
+    for _ in range(length.purchases + length.purchases // 50):
+        refund = dice.randrange(100) < REFUNDS
+        yield _arrival(dice, length, "refund" if refund else "purchase")
+        for shape, share in SHAPES.items():
+            if dice.randrange(100) < share:
+                yield _arrival(dice, length, shape)
+
+
+def _arrival(dice: random.Random, length: Length, shape: str) -> Arrival:
+    """Three in ten are there when the first sync begins."""
+    at = max(0.0, dice.uniform(-0.4, 0.9)) * length.seconds
+    receipts = 1 + (dice.randrange(4) == 0) if dice.randrange(100) < RECEIPTS and shape != "fee" else 0
+    cents = dice.randrange(1, 50_000)
+    return Arrival(at, dice.randrange(length.businesses), shape, cents, dice.choice(ACCOUNTS), receipts)
+
+
+def _acts(dice: random.Random, length: Length, database: str) -> list[Act]:
+    wanted = _wanted(length, kinds(database))
+    names = [kind for kind, count in wanted.items() for _ in range(count)]
+    dice.shuffle(names)
+    kills, freezes = _moments(dice), _freezes(dice)
+    acts = []
+    for number, kind in enumerate(names):
+        at = length.seconds * (0.02 + 0.93 * (number + dice.random()) / len(names))
+        moment = next(freezes if kind == "frozen" else kills) if kind in AT_STEPS else ""
+        acts.append(_act(dice, number + 1, kind, at, moment))
+    return _some_too_late(dice, acts)
+
+
+def _moments(dice: random.Random) -> Iterator[str]:
+    """Every moment once, in any order, again and again."""
+    while True:
+        yield from dice.sample(MOMENTS, len(MOMENTS))
+
+
+def _freezes(dice: random.Random) -> Iterator[str]:
+    """Any moment, and every other time one at which it matters most."""
+    for moment in _moments(dice):
+        yield dice.choice(AT_THE_BRINK)
+        yield moment
+
+
+def _wanted(length: Length, names: Sequence[str]) -> dict[str, int]:
+    """A fifth more than asked for, since some acts find nothing to strike."""
+    wanted = dict.fromkeys(names, length.least + 1)
+    weights = [MORE.get(name, 1) for name in names]
+    if length.every_step:
+        wanted["killed at a step"] = len(MOMENTS)
+        weights[names.index("killed at a step")] = 1
+    places = [name for name, weight in zip(names, weights, strict=True) for _ in range(weight)]
+    number = 0
+    while sum(wanted.values()) < length.faults * 1.2 or sum(wanted[kill] for kill in KILLS) < length.kills * 1.2:
+        wanted[places[number % len(places)]] += 1
+        number += 1
+    return wanted
+
+
+def _act(dice: random.Random, number: int, kind: str, at: float, moment: str) -> Act:
+    act = Act(number, at, kind, luck=dice.random())
+    if kind in AT:
+        act = replace(act, where=dice.choice(AT[kind]))
+    match kind:
+        case "killed at a step" | "frozen":
+            return replace(act, where=moment, seconds=LONG_FREEZE if moment in AT_THE_BRINK else FREEZE)
+        case "late commit":
+            return replace(act, seconds=dice.uniform(0.1, 0.6))
+        case "429 with wait":
+            return replace(act, seconds=float(dice.choice((1, 2, 3))))
+        case "5xx burst":
+            return replace(act, times=dice.choice((3, 4, 6)))
+        case "message lost":
+            return replace(act, where=f"before {WAKE.name}")
+        case "slow answers":
+            return replace(act, seconds=dice.uniform(0.3, 2.0), times=dice.choice((2, 3, 5)))
+        case "partial batches":
+            return replace(act, times=dice.choice((1, 3, 10)))
+        case "beat stopped" | "shuffled batches":
+            return replace(act, seconds=dice.uniform(3.0, 8.0))
+        case _:
+            return act
+
+
+def _some_too_late(dice: random.Random, acts: Sequence[Act]) -> list[Act]:
+    """One late commit in twenty, and at least one, comes after everybody's patience, always of a posting.
+
+    Not one of the last, so that its row is surely sent again before the storm is over.
+    """
+    late = [act for act in acts if act.kind == "late commit"]
+    early = [act.number for act in late if act.at < acts[-1].at * 0.7]
+    chosen = set(dice.sample(early, min(len(early), max(1, round(len(late) / LATE)))))
+    return [replace(act, where="post", seconds=dice.uniform(1.3, 2.2)) if act.number in chosen else act for act in acts]

@@ -1,0 +1,126 @@
+"""What the schedule's deeds work on: the world, the parts, and what was bought so far."""
+
+import base64
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from chaos.companies import Companies
+from chaos.house import Hands, House
+from chaos.journal import named_in
+from chaos.plan import PEOPLE, Arrival
+
+JSON = dict[str, Any]
+T = TypeVar("T")
+
+BOOKS_LIFE = 4.0  # seconds a look at all books serves
+NEWEST = 40  # rows among which one that may not be posted yet is chosen
+ALONE = frozenset(PEOPLE) - {"approved late", "tagged again"}  # what is done to a transaction only once, by one of them
+
+KIND_IN_PEX = {"fee": "card_fee", "declined": "decline", "pending": "pending", "refund": "refund"}
+BARE = ("fee", "declined", "pending")  # shapes without approval, tags and receipts
+MERCHANTS = tuple(f"{first} {second}" for first in ("Alder", "Birch", "Cedar") for second in ("Diner", "Fuel", "Paper"))
+PDF = b"%%PDF-1.4\n%% %s\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%%%EOF\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a deed did: words for the journal, PEX's ids of the transactions it hit, facts for the checker."""
+
+    says: str = ""
+    hit: tuple[int, ...] = ()
+    facts: JSON = field(default_factory=dict)
+
+
+@dataclass
+class Bought:
+    """What is known of a row that was put into PEX."""
+
+    business: int  # its place in the world
+    arrival: Arrival
+    deeds: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Stage:
+    """`after(seconds, do)` does something later."""
+
+    world: list[JSON]
+    house: House
+    companies: Companies
+    hands: Hands
+    dice: random.Random
+    after: Callable[[float, Callable[[], None]], None]
+    bought: dict[int, Bought] = field(default_factory=dict)
+    _books: dict[str, list[JSON]] = field(default_factory=dict)
+    _looked: float = 0.0
+
+    # --- buying ---
+
+    def buy(self, arrival: Arrival) -> int:
+        """Put the row into PEX; return its id there."""
+        facts = self.world[arrival.business]
+        number = int(self.companies.pex("transactions", **self._row(arrival, facts))["transaction_id"])
+        self.bought[number] = Bought(arrival.business, arrival)
+        for _ in range(0 if arrival.shape in BARE else arrival.receipts):
+            self.give_receipt(number)
+        return number
+
+    def _row(self, arrival: Arrival, facts: JSON) -> JSON:
+        row: JSON = {
+            "business_id": facts["pex_id"],
+            "kind": KIND_IN_PEX.get(arrival.shape, "purchase"),
+            "amount": f"{Decimal(arrival.cents) / 100:.2f}",
+            "merchant": MERCHANTS[arrival.cents % len(MERCHANTS)],
+            "account_id": self.dice.choice(facts["cards"]),
+            "days_ago": self.dice.randrange(1, 8),  # what is first shown longer after waits for a person
+        }
+        if arrival.shape not in BARE:
+            row["approval"] = "NotReviewed" if arrival.shape == "unapproved" else "Approved"
+        if arrival.shape not in (*BARE, "untagged"):
+            row["tags"] = {facts["tag"]: arrival.account}
+        return row
+
+    def give_receipt(self, number: int) -> str:
+        """A receipt nobody else has, so that the checker can tell each from all others. Returns its id."""
+        content = base64.b64encode(PDF % self.dice.randbytes(12).hex().encode()).decode()
+        given = self.companies.pex("receipt", transaction_id=number, content=content, kind="Pdf")
+        return str(given["attachment_id"])
+
+    # --- choosing ---
+
+    def mark(self, deed: str, hit: Iterable[int]) -> None:
+        for number in hit:
+            if number in self.bought:
+                self.bought[number].deeds.add(deed)
+
+    def untouched(self, number: int) -> bool:
+        return number in self.bought and not self.bought[number].deeds & ALONE
+
+    def newest(self, shape: str, luck: float) -> int | None:
+        """One of the newest rows of this shape nobody has touched, so that some of them are not posted yet."""
+        found = [number for number, one in self.bought.items() if one.arrival.shape == shape and self.untouched(number)]
+        return chosen(found[-NEWEST:], luck)
+
+    def record(self, luck: float) -> tuple[str, JSON, int] | None:
+        """A living record of ours nobody has touched: organisation, record, PEX's id."""
+        if time.monotonic() - self._looked > BOOKS_LIFE:
+            self._books = {facts["company"]: self.companies.books(facts["company"]) for facts in self.world}
+            self._looked = time.monotonic()
+        found = [
+            (company, record, names[0])
+            for company, records in self._books.items()
+            for record in records
+            if record["status"] == "AUTHORISED"
+            and len(names := named_in(f"{record['reference']} {record['url']}")) == 1
+            and self.untouched(names[0])
+        ]
+        return chosen(found, luck)
+
+
+def chosen(among: list[T], luck: float) -> T | None:
+    """The one this luck, from 0 to 1, falls on; None of nothing."""
+    return among[int(luck * len(among))] if among else None
