@@ -24,6 +24,7 @@ ADDRESSES = {
     "XERO_API_URL": "/xero-api",
     "XERO_GO_URL": "/xero-go",
 }
+LIMITS = ("XERO_CALLS_A_MINUTE", "PEX_CALLS_A_MINUTE", "PEX_LISTS_AN_HOUR", "PEX_BUSINESS_LISTS_A_MINUTE")
 # Settings of the shell the demo was started from that would lead it to somebody's real services.
 NOT_OURS = frozenset(
     {
@@ -53,6 +54,8 @@ def environment(home: Home, port: int, sandbox_port: int) -> dict[str, str]:
         "PUBLIC_URL": f"http://localhost:{port}",
         "DATA_DIR": str(home.data),
         "CLOCK_FILE": str(home.clock),
+        # The simulated companies have no limits until somebody switches them on, and then they say so.
+        **dict.fromkeys(LIMITS, "1000"),
         "LOG_JSON": "true",
         "SHOW_PARTS": "true",
         "PYTHONUNBUFFERED": "1",
