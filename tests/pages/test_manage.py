@@ -226,3 +226,35 @@ def queries(browser, address: str) -> int:
     with CaptureQueriesContext(connection) as seen:
         assert browser.get(address).status_code == 200
     return len(seen)
+
+
+def test_a_question_stands_still_while_a_person_answers_it(browser, acme):
+    """Drawn anew every two seconds it would forget what was chosen."""
+    acme.purchase("12.50")
+    browser.post("/xero/sync/start")
+    run = SyncRun.objects.get()
+    assert "every 2s" in page(browser)
+    engine.advance(run.pk)
+    assert "every 2s" not in page(browser)
+    browser.post(f"/xero/runs/{run.pk}/confirm")
+    assert "every 2s" in page(browser)
+
+
+def test_a_month_that_looks_booked_is_asked_about_and_the_answer_counts(browser, acme):
+    acme.purchase("12.50")
+    acme.books.post_by_hand("Card", "12.50")
+    browser.post("/xero/sync/start")
+    run = SyncRun.objects.get()
+    engine.advance(run.pk)
+    run.refresh_from_db()
+    [line] = run.preview
+    name = f"decide-{line['month']}-purchase"
+    assert f'name="{name}"' in page(browser)
+    unanswered = browser.post(f"/xero/runs/{run.pk}/confirm", follow=True).content.decode()
+    assert "Say of each month that looks booked already" in unanswered
+    browser.post(f"/xero/runs/{run.pk}/confirm", {name: "maybe"})
+    run.refresh_from_db()
+    assert run.confirmed_at is None
+    browser.post(f"/xero/runs/{run.pk}/confirm", {name: "out"})
+    engine.advance(run.pk)
+    assert len(acme.books.live()) == 1
