@@ -121,7 +121,7 @@ class House:
         for part, server in (("postgres", self.postgres), ("redis", self.redis)):
             if server is not None:
                 self.start(part, server.command, owner=getattr(server, "owner", ""))
-        asked = {"businesses": businesses, "port": self.port, "clock": str(self.clock)}
+        asked = {"businesses": businesses, "port": self.port, "clock": str(self.clock), "patience": self.patience}
         world = self.start("companies", [sys.executable, "-m", "chaos.world", json.dumps(asked)], pipes=True)
         for server in (self.postgres, self.redis):
             if server is not None:

@@ -1,4 +1,4 @@
-"""The simulated companies of a chaos run: `python -m chaos.world '{"businesses": 6, "port": 8100, "clock": FILE}'`.
+"""The simulated companies of a chaos run: `python -m chaos.world '{"businesses": 6, "port": 8100, ...}'`.
 
 Prints one line of JSON (ids and tokens) when it is built, then serves until it is told to stop. Two businesses write to
 one organisation, one signs in to PEX by OAuth, one has not confirmed its first sync.
@@ -18,6 +18,7 @@ ACCOUNTS = [("429", "General Expenses"), ("449", "Motor Vehicle Expenses"), ("45
 NAMES = ("Acorn", "Birch", "Cedar", "Dogwood", "Elm", "Fir", "Ginkgo", "Hazel", "Ironwood", "Juniper")
 FIRST = 4410  # PEX's number of the first business
 BY_OAUTH, UNCONFIRMED = 2, 3  # which business
+MEMORY = 360  # seconds Xero remembers an Idempotency-Key: less than a row in doubt is left alone
 
 
 def build(desk: Desk, count: int) -> list[dict[str, Any]]:
@@ -70,6 +71,7 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     desk = Desk(clock=Clock(Path(asked["clock"])), url=f"http://localhost:{asked['port']}")
     facts = build(desk, asked["businesses"])
+    desk.worlds["xero"].switches.idempotency_seconds = round(MEMORY * asked["patience"])
     print(json.dumps(facts), flush=True)
     serve(desk, asked["port"], None)
 
