@@ -38,6 +38,7 @@ WIDE_LIMITS = {
 }
 UNEXPECTED = "raised unexpected"  # how Celery tells of a task that ended with an error nobody expected
 OF_RESTARTS = ("OperationalError", "InterfaceError", "ConnectionError", "PoolTimeout")
+OF_FROZEN_WRITERS = ("database is locked",)  # SQLite lets one process write: frozen meanwhile, it keeps the others out
 
 
 @dataclass
@@ -177,7 +178,7 @@ class House:
 
     def surprises(self) -> list[str]:
         """Errors that tasks ended with, but those a server's restart explains: bugs the product survives unnoticed."""
-        excused = OF_RESTARTS if self.postgres else ()
+        excused = OF_RESTARTS if self.postgres else OF_FROZEN_WRITERS
         lines = [line for log in sorted(self.folder.glob("worker*.log")) for line in log.read_text().splitlines()]
         found = [json.loads(line) for line in lines if UNEXPECTED in line and line.startswith("{")]
         return [one["event"] for one in found if not any(word in one["event"] for word in excused)]

@@ -145,7 +145,8 @@ class Schedule:
             self.look_after_people()
 
     def look_after_people(self) -> None:
-        """Confirm what waits for it, and sign in again where a sign-in has died."""
+        """Confirm what waits for it, and sign in again where a sign-in was found dead the last time."""
+        self._hear()
         self.hands.ask("confirm")
         self.hands.ask("signed out")
 

@@ -25,6 +25,7 @@ QUESTIONS = {
     "where r.state in ('waiting', 'sent', 'unknown') and e.state = 'posted' and r.generation = e.generation",
     "unlisted": "select count(*) as n from syncjobs_export where state = 'posted' and receipts_checked_at is null",
     "notes": "select count(*) as n from syncjobs_export where state = 'posted' and note_state = ''",
+    "signed out": "select count(*) as n from connectors_credential where state = 'dead'",
     "looks": "select count(*) as n from syncjobs_export where state = 'posted' and next_look is not null",
 }
 

@@ -90,7 +90,7 @@ def test_an_error_nobody_expected_is_told_unless_a_restart_explains_it():
         assert house.surprises() == []
 
 
-def test_nothing_outlives_a_chaos_run_that_is_killed_without_a_word():
+def test_nothing_outlives_a_chaos_run_that_is_killed_without_a_word(tmp_path):
     script = textwrap.dedent(
         f"""
         import sys, time
@@ -101,7 +101,8 @@ def test_nothing_outlives_a_chaos_run_that_is_killed_without_a_word():
         time.sleep(60)
         """
     )
-    run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    env = {**os.environ, "TMPDIR": str(tmp_path)}  # its folder is all that it leaves
+    run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=env)
     with run.stdout as said:
         pids = [int(number) for number in said.readline().split()]
     run.kill()
