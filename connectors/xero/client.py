@@ -33,6 +33,7 @@ PAGE_SIZE = 1000
 REFUSED = (400, 404, 405, 411, 413, 414, 415, 422)  # Xero read the call, and surely did nothing
 DEFINITE = (10, 14, 16, 17)  # ErrorNumbers: rule of business, unreadable data, unreadable filter, nothing to do
 MINUTE, DAY, APP_MINUTE, CONCURRENT = "minute", "day", "appminute", "concurrent"  # X-Rate-Limit-Problem
+RENEWALS = 2  # the first may only bring what another worker had stored, and that may have ended as well
 CALLS_FOR_LOOKS = 30  # of the day: writing leaves them alone (rule L12)
 NOT_SUBSCRIBED = ("insufficent_scope", "insufficient_scope")  # the first is Xero's own spelling
 
@@ -268,15 +269,17 @@ class Client:
         return self._ask(lambda ours: self.session.write(method, address, headers=ours), tenant=tenant)
 
     def _ask(self, send: Send, *, tenant: bool = True) -> httpx.Response:
-        """Send, once more with a new token after a 401: that answer proves that nothing was done.
+        """Send, and again with a new token after a 401: that answer proves that nothing was done.
 
         Raises `BadRequest`, `NotAuthorized`, `RetryLater`, and for an answer nobody can read `NoAnswer`.
         """
         token = self.access.token()
         answer = send(self._headers(token, tenant))
-        if answer.status_code == 401:
-            _check_scope(answer)
-            answer = send(self._headers(self.access.renewed(token), tenant))
+        for _ in range(RENEWALS):
+            if answer.status_code == 401:
+                _check_scope(answer)
+                token = self.access.renewed(token)
+                answer = send(self._headers(token, tenant))
         if answer.status_code == 403:
             self._check_still_connected(answer, tenant)
             answer = send(self._headers(self.access.token(), tenant))

@@ -203,6 +203,21 @@ class TestXero:
         assert stored(acme, "xero").version == 2
 
 
+    def test_a_worker_whose_token_and_the_stored_one_have_both_ended_still_comes_in(self, acme, sandbox):
+        """Frozen over a renewal of somebody else's, it wakes when that token has ended, too."""
+        with closing(registry.open_connector(acme.connection)) as slow:
+            slow.companies()
+            sandbox.worlds["xero"].access.clear()
+            ask_xero(acme.connection)
+            sandbox.worlds["xero"].access.clear()
+            before = refreshes(sandbox, "xero-identity")
+            slow.companies()
+        assert refreshes(sandbox, "xero-identity") == before + 1
+        with everywhere():
+            acme.connection.refresh_from_db()
+        assert acme.connection.state == Connection.State.READY
+
+
 class TestPex:
     def test_twenty_workers_renew_once_and_nobody_uses_the_dead_token(self, pair, sandbox, travel):
         travel(minutes=11)

@@ -30,8 +30,8 @@ def test_a_token_xero_no_longer_takes_after_a_renewal_is_the_end(acme, xero):
 
     with pytest.raises(NotAuthorized, match="does not accept our sign-in"):
         xero.closed_until()
-    assert acme.calls(path="connect/token") == 1
-    assert acme.calls(path="Organisation") == 2
+    assert acme.calls(path="connect/token") == 2
+    assert acme.calls(path="Organisation") == 3
 
 
 def test_a_missing_permission_is_named_and_nothing_is_renewed(acme, xero):
