@@ -26,11 +26,19 @@ def pairs(desk: Desk, rows: Sequence[Transaction]) -> Mapping[lookalikes.Name, l
     if days is None:
         return {}
     desk.alive()
-    records = desk.books.books(days.first, days.last)
+    with desk.asking_books():
+        records = desk.books.books(days.first, days.last)
+    explained = _explained(desk, {record.id for record in records})
+    return lookalikes.pairs(rows, [record for record in records if not {record.id, record.link} & explained])
+
+
+def _explained(desk: Desk, records: set[str]) -> set[str]:
+    """Ids and links of records that stand for a row already: a person said so, or is to decide it."""
     with reading(desk.business.pk):
         decided = desk.exports().filter(Q(state=State.HELD, cause=Cause.LOOKALIKE) | Q(state=State.CLOSED))
-        explained = set(decided.exclude(link="").values_list("link", flat=True))
-    return lookalikes.pairs(rows, [record for record in records if record.link not in explained])
+        links = set(decided.exclude(link="").values_list("link", flat=True))
+        vouched = desk.exports().filter(target=desk.target).exclude(record_id="")
+        return links | {one for one in vouched.values_list("record_id", flat=True).iterator() if one in records}
 
 
 def stored(pairs: Mapping[lookalikes.Name, lookalikes.Pair]) -> dict[str, dict[str, Any]]:

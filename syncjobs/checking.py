@@ -167,7 +167,10 @@ def _pair_what_banks_book(desk: Desk, run: SyncRun, rules: Rules) -> None:
     kinds = lookalikes.BY_BANK & desk.settings.kinds
     if not kinds:
         return
-    rows = [record for new, _ in rows_to_judge(desk, run, rules) for record in new if record.kind in kinds]
+    rows = []
+    for new, known in rows_to_judge(desk, run, rules):
+        rows += [record for record in new if record.kind in kinds]
+        rows += [record for row, record in known if record.kind in kinds and not row.overruled]
     desk.progress(pairs=booked.stored(booked.pairs(desk, rows)) | run.pairs)
 
 

@@ -4,9 +4,9 @@ What is posted stays where it is. What was never sent goes to the new company fr
 before that day is left out, and a person may undo it row by row. Nothing is changed while anything is on its way.
 """
 
-from datetime import date
+from datetime import date, datetime
 
-from django.db.models import Count, Max, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 
 from connectors.models import Connection
 from connectors.records import Company
@@ -68,22 +68,50 @@ def change_company(connection: Connection, chosen: Company, cutover: date | None
 
 
 def _in_the_way(connection: Connection) -> str:
-    sent = Export.objects.filter(
-        business_id=connection.business_id, system=connection.system, target=connection.target, state=State.SENT
-    ).aggregate(count=Count("pk"), until=Max("next_look"))
-    if sent["count"]:
-        one = sent["count"] == 1
-        until = sent["until"]
-        when = f" until {until.astimezone(connection.business.zone):%H:%M}" if until else ""
+    # Once the company has changed nobody would look there any more.
+    watched = Export.objects.filter(
+        business_id=connection.business_id,
+        system=connection.system,
+        target=connection.target,
+        state__in=(State.SENT, State.POSTED),
+        next_look__isnull=False,
+    )
+    found = watched.aggregate(
+        sent=Count("pk", filter=Q(state=State.SENT)),
+        until=Max("next_look", filter=Q(state=State.SENT)),
+        posted=Count("pk", filter=Q(state=State.POSTED)),
+        again=Max("next_look", filter=Q(state=State.POSTED)),
+    )
+    if found["sent"]:
+        one = found["sent"] == 1
         return (
-            f"{sent['count']:,} {'transaction is' if one else 'transactions are'} on {'its' if one else 'their'} way "
-            f"to {connection.company_name}{when}. Change the company once we know whether "
-            f"{'it has' if one else 'they have'} arrived."
+            f"{found['sent']:,} {'transaction is' if one else 'transactions are'} on {'its' if one else 'their'} way "
+            f"to {connection.company_name} until {_hour(connection, found['until'])}. Change the company once we know "
+            f"whether {'it has' if one else 'they have'} arrived."
+        )
+    if found["posted"]:
+        one = found["posted"] == 1
+        return (
+            f"{found['posted']:,} {'transaction was' if one else 'transactions were'} sent without an answer, and "
+            f"{'is' if one else 'are'} looked at once more until {_hour(connection, found['again'])}. Change the company "
+            "after that."
         )
     if runs.current(connection) is not None:
         return f"A sync to {connection.company_name} is under way. Cancel it under Manage, or wait for its end."
     return ""
 
 
+def _hour(connection: Connection, at: datetime) -> str:
+    return f"{at.astimezone(connection.business.zone):%-d %b %H:%M}"
+
+
 def _never_sent(connection: Connection) -> QuerySet[Export]:
-    return Export.objects.filter(business_id=connection.business_id, system=connection.system, state=State.DUE)
+    """Rows no company has seen, those held before they went to the former one among them."""
+    mine = Export.objects.filter(business_id=connection.business_id, system=connection.system)
+    return mine.filter(Q(state=State.DUE) | Q(state=State.HELD, target=""))
+
+
+def has_synced(connection: Connection) -> bool:
+    """Whether anything was ever let in for the present company: then a day must part the two."""
+    with reading(connection.business_id):
+        return Export.objects.filter(business_id=connection.business_id, system=connection.system).exists()

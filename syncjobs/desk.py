@@ -1,9 +1,9 @@
 """What one slice works with: the connection, both doors to the outside, the lease, and the run it reports to."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
@@ -181,6 +181,15 @@ class Desk:
                 self.add(**counts)
             else:
                 runs.add_late(self.business.pk, run_id, **counts)
+
+    @contextmanager
+    def asking_books(self) -> Iterator[None]:
+        """Whatever the books are asked for: a sign-in that has ended is theirs, and people are told so."""
+        try:
+            yield
+        except NotAuthorized as error:
+            self.books_lost(error)
+            raise
 
     def books_lost(self, error: NotAuthorized) -> None:
         notices.signed_out(self.connection, error.says)

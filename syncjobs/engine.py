@@ -164,6 +164,10 @@ def settle(connection_id: int) -> None:
             logger.warning("settling put off", extra={"connection": connection.pk, "says": str(error)})
             sending.put_off(connection, error.after if isinstance(error, RetryLater) else 0.0)
             after = seconds(error) if isinstance(error, RetryLater) else sending.LOOK_AGAIN * settings.PATIENCE
+        except Exception:  # a bug of ours must not be run into again every few seconds
+            logger.exception("settling failed", extra={"connection": connection.pk})
+            sending.put_off(connection, 0.0)
+            after = sending.LOOK_AGAIN * settings.PATIENCE
         owing.end(connection, after)
 
 

@@ -244,8 +244,13 @@ def adopt(actor: Actor, target: str, pairs: Sequence[tuple[Export, Entry, Posted
 
 
 def hold_found(actor: Actor, rows: Sequence[tuple[Export, Cause, str, str]]) -> list[Export]:
-    """Move 4: what the look found is not what would be posted. Each row: export, cause, sentence, link."""
-    return _moved(actor, Event.FOUND_DIFFERENT, [_held(*row) for row in rows])
+    """Move 4: what the look found is not what would be posted. Each row: export, cause, sentence, link.
+
+    Something of it stands in the books, so whatever a person decides it is never sent after a look that was not exact.
+    """
+    changes = [_held(*row) for row in rows]
+    marked = [Change(one.export, {**one.becomes, "doubted": True}, one.says) for one in changes]
+    return _moved(actor, Event.FOUND_DIFFERENT, marked)
 
 
 def settle_live(actor: Actor, rows: Sequence[tuple[Export, Posted]], owed: Owed) -> list[Export]:

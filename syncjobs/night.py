@@ -101,10 +101,12 @@ def _news(connections: Sequence[Connection], alive: Alive) -> list[News]:
         run = alive.get(each.pk)
         if _has_ended(each):
             news.append(News(each, notices.END_DATE, _ended(Settings.parse(each.settings))))
-        elif run is not None and run.nightly and waits_for_a_person(run):
+        elif run is not None and waits_for_a_person(run):
             news.append(News(each, notices.PREVIEW, runs.WAITS_FOR_A_LOOK))
         elif each.state == Connection.State.FAILED:
             news.append(News(each, notices.SESSION, each.failure))
+        elif each.ready and not each.preview_confirmed:
+            news.append(News(each, notices.PREVIEW, UNSEEN))
     return news
 
 

@@ -43,7 +43,8 @@ def _newest(connection: Connection, receipts: bool) -> datetime | None:
     """When the youngest row that owes something was posted; None where nothing is owed. Both queries go by an index."""
     recent = {"posted_at__gt": clock.now() - upkeep.RECEIPT_PATIENCE}
     with scope(connection.business_id):
-        mine = Export.objects.filter(business_id=connection.business_id, system=connection.system, state=State.POSTED)
+        posted = Export.objects.filter(business_id=connection.business_id, system=connection.system, state=State.POSTED)
+        mine = posted.filter(target=connection.target)  # another company, chosen since, does not know the former's
         lacking = mine.filter(~Q(note_state="seen") | Q(receipts_checked_at=None), **recent)
         owes = Q(note_state="") | Q(receipts_checked_at=None) if receipts else Q(note_state="")
         newest = [lacking.filter(owes).aggregate(at=Max("posted_at"))["at"]]

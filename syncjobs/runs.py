@@ -163,7 +163,8 @@ def _decided(line: dict[str, Any], decisions: Mapping[tuple[str, str], Decision]
 def _confirmation(run: SyncRun, connection: Connection, by: User) -> dict[str, Any]:
     """What was agreed to, per kind that is switched on: kinds switched on later ask again.
 
-    Where the settings were changed since the run began, only what the preview showed was agreed to.
+    Where the settings were changed since the run began, only what the preview showed was agreed to. What was agreed to
+    before stays as it was: the run that asked then holds what was found and decided.
     """
     kinds = {kind.value for kind in Settings.parse(connection.settings).kinds}
     if connection.settings_version != run.settings_version:
@@ -175,7 +176,7 @@ def _confirmation(run: SyncRun, connection: Connection, by: User) -> dict[str, A
             "run": run.pk,
             "months": [line for line in run.preview if line["kind"] == kind],
         }
-        for kind in sorted(kinds)
+        for kind in sorted(kinds - set(connection.preview_confirmed))
     }
 
 

@@ -176,11 +176,8 @@ def put_off(connection: Connection, after: float) -> None:
 
 def _look(desk: Desk, sent: Sequence[Sent]) -> Mapping[str, Found]:
     desk.held.step()
-    try:
+    with desk.asking_books():
         return desk.books.find(sent)
-    except NotAuthorized as error:
-        desk.books_lost(error)
-        raise
 
 
 # --- rows that are due --------------------------------------------------------------------------------------
@@ -199,7 +196,8 @@ def send(desk: Desk, rules: Rules, only: frozenset[int] | None = None) -> None:
     seen = {key for key, what in found.items() if what.fate is not Fate.UNSEEN}
     covered = {sent.key for sent in asked if sent.key in seen or not sent.in_doubt}
     desk.unseen += len(asked) - len(covered)
-    desk.books.prepare(list(desk.new_parties.values()))
+    with desk.asking_books():
+        desk.books.prepare(list(desk.new_parties.values()))
     for exports in _batches(desk, covered):
         desk.step()
         ready = _ready(desk, rules, exports)

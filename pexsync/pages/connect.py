@@ -28,7 +28,7 @@ from pexsync.accounts.permissions import CONNECTOR
 from pexsync.pages import rooms, words
 from pexsync.pages.setup import stepper
 from syncjobs import notices, runs, standing
-from syncjobs.company import CannotChange, change_company, in_the_way, is_another, never_sent
+from syncjobs.company import CannotChange, change_company, has_synced, in_the_way, is_another, never_sent
 from syncjobs.views import connection_of, connector_of
 
 SESSION = "connecting"  # what a sign-in under way must come back with
@@ -291,10 +291,11 @@ def _change(
         return _company_page(request, connection, companies, errors=[("company", says)])
     waiting, typed = never_sent(connection), request.POST.get("cutover")
     question = CutOver(chosen.name, waiting, typed if typed is not None else clock.today().isoformat())
-    if waiting and typed is None:
+    asked = bool(waiting) or has_synced(connection)
+    if asked and typed is None:
         return _company_page(request, connection, companies, cutover=question)
     day = _past_day(typed or "")
-    if waiting and day is None:
+    if asked and day is None:
         says = "Enter a day up to today, from which on transactions go to the new company."
         return _company_page(request, connection, companies, errors=[("cutover", says)], cutover=question)
     former = connection.company_name

@@ -202,7 +202,6 @@ class TestXero:
         assert stored(acme, "xero").secret()["access_token"] == newest
         assert stored(acme, "xero").version == 2
 
-
     def test_a_worker_whose_token_and_the_stored_one_have_both_ended_still_comes_in(self, acme, sandbox):
         """Frozen over a renewal of somebody else's, it wakes when that token has ended, too."""
         with closing(registry.open_connector(acme.connection)) as slow:

@@ -151,9 +151,8 @@ def test_the_company_cannot_change_while_something_is_on_its_way(browser, acme, 
     answer = browser.post("/xero/company", {"company": another.id})
     assert answer.status_code == 422
     page = answer.content.decode()
-    assert (
-        f"2 transactions are on their way to Acme Builders LLC until {until.astimezone(clock.EASTERN):%H:%M}." in page
-    )
+    hour = f"{until.astimezone(clock.EASTERN):%-d %b %H:%M}"
+    assert f"2 transactions are on their way to Acme Builders LLC until {hour}." in page
     acme.connection.refresh_from_db()
     assert acme.connection.company == acme.books.id
 

@@ -9,13 +9,14 @@ import pytest
 
 from connectors.models import Connection, Credential
 from connectors.settings import Settings
+from connectors.xero import export
 from connectors.xero.client import Client
 from connectors.xero.connector import Xero
 from connectors.xero.options import Contacts, _Index
 from pexsync import clock
 from pexsync.accounts.tenancy import everywhere
 from syncjobs import desk as desks
-from syncjobs import engine, ledger, mirror, runs, sending, standing, sweeper, tasks
+from syncjobs import engine, ledger, mirror, people, runs, sending, standing, sweeper, tasks
 from syncjobs.judge import Wait
 from syncjobs.models import Export, ExportReceipt, MirrorRead, RunResult, SyncRun, Tally
 from syncjobs.transitions import Cause, State, Who
@@ -646,3 +647,19 @@ class TestParkedRuns:
         engine.settle(acme.connection.pk)
         states = dict(Export.objects.values_list("amount", "state"))
         assert states == {Decimal("12.50"): State.POSTED, Decimal("3.00"): State.DUE}
+
+
+class TestUndone:
+    def test_what_was_found_there_and_undone_by_a_person_is_never_sent_after_half_a_look(self, acme, monkeypatch):
+        """A record with its key stands in the books, with another amount: two clicks must not send a second one."""
+        row = acme.purchase("5.00")
+        acme.books.post_by_hand(key_of(row), "4.00")
+        acme.sync()
+        assert export_of(row).state == State.HELD
+        for action in (people.Action.BY_HAND, people.Action.UNDO):
+            people.decide(people.Wish(acme.connection, action, acme.user), [export_of(row).pk])
+        assert export_of(row).state == State.DUE
+        monkeypatch.setattr(export, "FREE_CALLS", 0)
+        acme.sync()
+        assert export_of(row).state == State.HELD
+        assert len(acme.books.live()) == 1

@@ -160,3 +160,31 @@ def test_two_previews_in_one_run_keep_what_the_first_one_found(acme, same_month,
     runs.confirm(run, acme.user)
     finish(acme, run)
     assert Export.objects.get(kind="purchase", amount="5.00").cause == Cause.LOOKALIKE
+
+
+def test_a_kind_confirmed_later_does_not_forget_what_was_decided_before(acme, same_month):
+    acme.purchase("5.00", settled=same_month)
+    book_by_hand(acme, "5.00", same_month.date())
+    run = asked(acme)
+    runs.confirm(run, acme.user, {month_of(run): Decision.LEAVE_OUT})
+    runs.cancel(run, acme.user)
+    finish(acme, run)
+    acme.pex.add_card_fee("1.00", settled=clock.now() - timedelta(days=1))
+    acme.set(kinds=["purchase", "fee"])
+    acme.sync()
+    assert set(acme.connection.preview_confirmed) == {"purchase", "fee"}
+    assert Export.objects.get(kind="purchase").state == State.CLOSED
+    assert len(acme.books.live()) == 1
+
+
+def test_what_a_bank_feed_brings_while_a_row_waits_is_noticed(acme, monkeypatch):
+    monkeypatch.setattr(lookalikes, "BY_BANK", frozenset({Kind.PURCHASE}))
+    acme.purchase("1.00")
+    acme.sync()
+    row = acme.purchase("9.00", account=None)
+    acme.sync()
+    book_by_hand(acme, "9.00", clock.today() - timedelta(days=1))
+    acme.pex.tag(row, {acme.expense_tag.tag_id: "429"})
+    acme.sync()
+    assert Export.objects.get(pex_id=row.transaction_id).cause == Cause.LOOKALIKE
+    assert len(acme.books.live()) == 2

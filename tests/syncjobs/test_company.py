@@ -129,15 +129,28 @@ class TestWhatIsInTheWay:
         acme.purchase("12.50")
         sandbox.faults.add("drop_after", **POST)
         acme.sync()
-        with pytest.raises(company.CannotChange, match=r"1 transaction is on its way to Acme Builders LLC until \d\d:"):
+        with pytest.raises(company.CannotChange, match=r"1 transaction is on its way to .* until \d+ \w+ \d\d:"):
             move(acme, west)
         acme.connection.refresh_from_db()
         assert acme.connection.company == acme.books.id
         travel(minutes=11)
         engine.settle(acme.connection.pk)
+        with pytest.raises(company.CannotChange, match="looked at once more until"):
+            move(acme, west)
+        travel(hours=25)
+        engine.settle(acme.connection.pk)
         move(acme, west)
         acme.sync()
         assert (len(acme.books.live()), west.live()) == (1, [])
+
+    def test_what_was_held_before_it_went_anywhere_is_left_out_like_the_rest(self, acme, west):
+        row = acme.purchase("2.00", **settled(20))
+        acme.pex.add_note(row, "Synced with Xero")
+        acme.sync()
+        assert export_of(row).state == State.HELD
+        assert company.never_sent(acme.connection) == 1
+        assert move(acme, west, day(10)) == 1
+        assert (export_of(row).state, export_of(row).cause) == (State.CLOSED, Closed.LEFT_OUT)
 
     def test_a_row_in_doubt_that_a_person_holds_stays_with_the_old_company(self, acme, west, sandbox, travel):
         row = acme.purchase("12.50")

@@ -229,9 +229,7 @@ class TestNotTonight:
         assert (notice.cause, notice.says, notice.times) == (notices.SESSION, "Xero ended the sign-in.", 4)
         assert notice.last_at - notice.since > timedelta(days=2)
 
-    @pytest.mark.parametrize(
-        "columns", [{"settings_version": 0}, {"company": ""}, {"preview_confirmed": {}}, {"state": "installed"}]
-    )
+    @pytest.mark.parametrize("columns", [{"settings_version": 0}, {"company": ""}, {"state": "installed"}])
     def test_what_is_not_set_up_waits_for_the_next_night_in_silence(self, nightly, until_due, columns):
         until_due(nightly)
         Connection.objects.update(**columns)
@@ -271,6 +269,21 @@ class TestNotTonight:
 
 
 class TestUnseen:
+    def test_a_night_nobody_has_looked_for_yet_is_told_once(self, nightly, until_due):
+        Connection.objects.update(preview_confirmed={})
+        for _ in range(2):
+            until_due(nightly)
+            assert night.tick() == 0
+        told = Notice.objects.get()
+        assert (told.cause, told.times) == (notices.PREVIEW, 2)
+
+    def test_a_preview_a_person_left_open_is_told_by_night(self, new_kind, until_due):
+        run = runs.start(new_kind.connection, new_kind.user)
+        engine.advance(run.pk)
+        until_due(new_kind)
+        assert night.tick() == 0
+        assert Notice.objects.get().cause == notices.PREVIEW
+
     @pytest.fixture
     def new_kind(self, nightly):
         nightly.purchase("12.50")
