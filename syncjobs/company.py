@@ -93,8 +93,8 @@ def _in_the_way(connection: Connection) -> str:
         one = found["posted"] == 1
         return (
             f"{found['posted']:,} {'transaction was' if one else 'transactions were'} sent without an answer, and "
-            f"{'is' if one else 'are'} looked at once more until {_hour(connection, found['again'])}. Change the company "
-            "after that."
+            f"{'is' if one else 'are'} looked at once more until {_hour(connection, found['again'])}. "
+            "Change the company after that."
         )
     if runs.current(connection) is not None:
         return f"A sync to {connection.company_name} is under way. Cancel it under Manage, or wait for its end."
