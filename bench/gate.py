@@ -88,7 +88,6 @@ def refresh(connection: Any, wish: dict[str, Any]) -> dict[str, Any]:
     from connectors.pex import auth
 
     business, refused = connection.business, []
-    time.sleep(1)
     _consent(business)
 
     def ask_xero() -> None:

@@ -16,27 +16,17 @@ from connectors.xero.options import Contacts, _Index
 from pexsync import clock
 from pexsync.accounts.tenancy import everywhere
 from syncjobs import desk as desks
-from syncjobs import engine, ledger, mirror, people, runs, sending, standing, sweeper, tasks
+from syncjobs import engine, ledger, mirror, notices, people, runs, sending, standing, sweeper, tasks
 from syncjobs.judge import Wait
-from syncjobs.models import Export, ExportReceipt, MirrorRead, RunResult, SyncRun, Tally
+from syncjobs.models import Export, ExportReceipt, MirrorRead, Notice, RunResult, SyncRun, Tally
 from syncjobs.transitions import Cause, State, Who
 from tagging.models import Tag
 from tests import make
+from tests.syncjobs.following import LOOK, POST, SLOW_DOWN, export_of, key_of
 
 pytestmark = pytest.mark.database
 
 Status = SyncRun.Status
-LOOK = {"system": "xero-api", "method": "GET", "path": "/BankTransactions$"}
-POST = {"system": "xero-api", "method": "PUT", "path": "/BankTransactions$"}
-SLOW_DOWN = {"status": 429, "headers": {"Retry-After": "5", "X-Rate-Limit-Problem": "minute"}}
-
-
-def key_of(row) -> str:
-    return f"PEXT{row.transaction_id}"
-
-
-def export_of(row) -> Export:
-    return Export.objects.get(pex_id=row.transaction_id)
 
 
 def waiting_for_confirmation(world) -> SyncRun:
@@ -663,3 +653,28 @@ class TestUndone:
         acme.sync()
         assert export_of(row).state == State.HELD
         assert len(acme.books.live()) == 1
+
+
+class TestWhoseTrouble:
+    def test_a_sign_in_the_books_end_before_anything_is_posted_is_told_as_theirs(self, acme, sandbox):
+        acme.purchase("12.50")
+        sandbox.faults.add("status", system="xero-api", method="PUT", path="/Contacts$", status=401, times=None)
+        run = acme.sync()
+        assert run.status == Status.FAILED
+        acme.connection.refresh_from_db()
+        assert acme.connection.state == Connection.State.FAILED
+        assert [notice.cause for notice in Notice.objects.all()] == [notices.SESSION]
+
+    def test_a_bug_of_ours_in_settling_is_not_run_into_again_at_once(self, acme, sandbox, travel, monkeypatch):
+        acme.purchase("12.50")
+        sandbox.faults.add("drop_after", **POST)
+        acme.sync()
+        travel(minutes=11)
+        with monkeypatch.context() as patch:
+            patch.setattr(Xero, "find", lambda *_: {}["a bug of ours"])
+            engine.settle(acme.connection.pk)
+        assert (Export.objects.get().state, sweeper.unsettled_connections()) == (State.SENT, [])
+        travel(minutes=11)
+        assert sweeper.unsettled_connections() == [acme.connection.pk]
+        engine.settle(acme.connection.pk)
+        assert Export.objects.get().state == State.POSTED

@@ -7,7 +7,7 @@ import pytest
 
 from connectors.records import Kind
 from pexsync import clock
-from syncjobs import engine, lookalikes, runs
+from syncjobs import engine, lookalikes, people, runs
 from syncjobs.lookalikes import Decision
 from syncjobs.models import Export, SyncRun
 from syncjobs.transitions import Cause, Closed, State
@@ -188,3 +188,20 @@ def test_what_a_bank_feed_brings_while_a_row_waits_is_noticed(acme, monkeypatch)
     acme.sync()
     assert Export.objects.get(pex_id=row.transaction_id).cause == Cause.LOOKALIKE
     assert len(acme.books.live()) == 2
+
+
+def test_a_record_a_person_vouched_for_explains_no_other_transaction(acme, monkeypatch):
+    monkeypatch.setattr(lookalikes, "BY_BANK", frozenset({Kind.PURCHASE}))
+    acme.purchase("1.00")
+    acme.sync()
+    record = book_by_hand(acme, "9.00", clock.today() - timedelta(days=1))
+    first = acme.purchase("9.00")
+    acme.sync()
+    held = Export.objects.get(pex_id=first.transaction_id)
+    assert held.cause == Cause.LOOKALIKE
+    wish = people.Wish(acme.connection, people.Action.IT_IS_THERE, acme.user, record=record.id)
+    assert len(people.decide(wish, [held.pk]).moved) == 1
+    second = acme.purchase("9.00")
+    acme.sync()
+    assert Export.objects.get(pex_id=second.transaction_id).state == State.POSTED
+    assert len(acme.books.live()) == 3

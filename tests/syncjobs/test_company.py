@@ -18,10 +18,9 @@ from syncjobs.models import Export, SyncRun
 from syncjobs.people import Action, Wish
 from syncjobs.transitions import Cause, Closed, State
 from tests import make
+from tests.syncjobs.following import POST, export_of
 
 pytestmark = pytest.mark.database
-
-POST = {"system": "xero-api", "method": "PUT", "path": "/BankTransactions$"}
 
 
 @pytest.fixture
@@ -55,10 +54,6 @@ def settled(days: int) -> dict[str, Any]:
 
 def day(days: int) -> Any:
     return clock.today() - timedelta(days=days)
-
-
-def export_of(row: Any) -> Export:
-    return Export.objects.get(pex_id=row.transaction_id)
 
 
 class TestWhatFollows:

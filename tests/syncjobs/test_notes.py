@@ -15,15 +15,11 @@ from syncjobs import delivery, engine, mirror, notes
 from syncjobs.delivery import Delivery, InFlight
 from syncjobs.models import Export, Notice, PexTransaction, SyncRun
 from syncjobs.transitions import State
+from tests.syncjobs.following import NOTE, export_of
 
 pytestmark = pytest.mark.database
 
 Status = SyncRun.Status
-NOTE = {"system": "pex", "method": "POST", "path": "/Note$"}
-
-
-def export_of(row) -> Export:
-    return Export.objects.get(pex_id=row.transaction_id)
 
 
 def texts(acme, row) -> list[str]:

@@ -8,12 +8,11 @@ from connectors.models import Connection, Credential
 from syncjobs import notices, runs, sweeper
 from syncjobs.models import Export, Notice, SyncRun
 from tests import make
+from tests.syncjobs.following import POST
 
 pytestmark = pytest.mark.database
 
 Status = SyncRun.Status
-POST = {"system": "xero-api", "method": "PUT", "path": "/BankTransactions$"}
-LOOK = {"system": "xero-api", "method": "GET", "path": "/BankTransactions$"}
 
 
 def open_causes(world) -> dict[str, int]:

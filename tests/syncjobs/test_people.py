@@ -20,12 +20,12 @@ from syncjobs.models import Export, SyncRun, Tally
 from syncjobs.people import Action, Answer, Wish
 from syncjobs.transitions import Cause, Closed, Event, State, Who
 from tests import make
+from tests.syncjobs.following import POST, export_of, key_of
 
 pytestmark = pytest.mark.database
 
 Status = SyncRun.Status
 LOOK = {"system": "xero-api", "method": "GET", "path": "/BankTransactions"}
-POST = {"system": "xero-api", "method": "PUT", "path": "/BankTransactions$"}
 
 OUT = {Action.LEAVE_OUT, Action.BY_HAND}
 OPEN_TO_SEND = {Action.IT_IS_THERE, Action.SEND, *OUT}
@@ -54,14 +54,6 @@ def decide(world: make.World, action: Action, *rows: Export, **words: Any) -> An
     with everywhere():
         world.connection.refresh_from_db()
     return people.decide(Wish(world.connection, action, world.user, **words), [row.pk for row in rows])
-
-
-def export_of(row: Any) -> Export:
-    return Export.objects.get(pex_id=row.transaction_id)
-
-
-def key_of(row: Any) -> str:
-    return f"PEXT{row.transaction_id}"
 
 
 def told(answer: Answer) -> str:

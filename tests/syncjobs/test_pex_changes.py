@@ -10,15 +10,12 @@ from pexsync.accounts.tenancy import everywhere
 from syncjobs import changes, engine, runs, standing
 from syncjobs.models import Export, MirrorRead, Notice, PexTransaction, SyncRun
 from syncjobs.transitions import Cause, State
+from tests.syncjobs.following import export_of
 from tests.syncjobs.test_mirror import by_night
 
 pytestmark = pytest.mark.database
 
 Status = SyncRun.Status
-
-
-def export_of(row) -> Export:
-    return Export.objects.get(pex_id=row.transaction_id)
 
 
 def days_ago(number: float):

@@ -1,7 +1,6 @@
 """After posting, and around it: notes, receipts, wake-ups that never come or come twice, and neighbours."""
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -17,29 +16,14 @@ from syncjobs.models import Export, ExportEvent, ExportReceipt, SyncRun
 from syncjobs.transitions import TABLE, Cause, State
 from tests import make
 from tests.syncjobs.conftest import Died
+from tests.syncjobs.following import NOTE, POST, export_of, key_of, posts, wait_for
 
 pytestmark = pytest.mark.database
 
 Status = SyncRun.Status
-POST = {"system": "xero-api", "method": "PUT", "path": "/BankTransactions$"}
-NOTE = {"system": "pex", "method": "POST", "path": "/Note$"}
 FETCH = {"system": "pex", "method": "GET", "path": "/Attachment/"}
 UPLOAD = {"system": "xero-api", "method": "PUT", "path": "/Attachments/"}
 NAMES = {"system": "xero-api", "method": "GET", "path": "/Attachments$"}
-
-
-def key_of(row: Any) -> str:
-    return f"PEXT{row.transaction_id}"
-
-
-def export_of(row: Any) -> Export:
-    return Export.objects.get(pex_id=row.transaction_id)
-
-
-def posts(world: make.World) -> int:
-    """How often bank transactions were sent."""
-    calls = world.sandbox.calls.matching("xero-api", "PUT")
-    return len([call for call in calls if call.path.endswith("/BankTransactions")])
 
 
 def go_on(world: make.World) -> None:
@@ -49,13 +33,6 @@ def go_on(world: make.World) -> None:
         engine.advance(run_id)
     if not sleeping:
         world.sync()
-
-
-def wait_for(thing: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not thing():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
 
 
 # --- after posting ----------------------------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """Rows in doubt: when they are looked for, what must not matter to it, and when nobody can look."""
 
-import time
-from collections.abc import Callable
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -16,37 +14,11 @@ from syncjobs import engine, ledger, sweeper, wording
 from syncjobs.models import Export, SyncRun
 from syncjobs.transitions import Cause, State
 from tests import make
+from tests.syncjobs.following import LOOK, POST, export_of, key_of, posts, settle, wait_for
 
 pytestmark = pytest.mark.database
 
 Status = SyncRun.Status
-LOOK = {"system": "xero-api", "method": "GET", "path": "/BankTransactions$"}
-POST = {"system": "xero-api", "method": "PUT", "path": "/BankTransactions$"}
-
-
-def key_of(row: Any) -> str:
-    return f"PEXT{row.transaction_id}"
-
-
-def export_of(row: Any) -> Export:
-    return Export.objects.get(pex_id=row.transaction_id)
-
-
-def posts(world: make.World) -> int:
-    """How often we sent bank transactions."""
-    calls = world.sandbox.calls.matching("xero-api", "PUT")
-    return len([call for call in calls if call.path.endswith("/BankTransactions")])
-
-
-def settle(world: make.World) -> None:
-    engine.settle(world.connection.pk)
-
-
-def wait_for(thing: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not thing():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -13,33 +13,15 @@ from connectors.records import Fate, Found, Sent
 from connectors.xero.client import Client
 from connectors.xero.connector import Xero
 from pexsync import clock
-from syncjobs import engine, sweeper
+from syncjobs import sweeper
 from syncjobs.models import Export, ExportEvent, ExportReceipt, SyncRun, Tally
 from syncjobs.transitions import Cause, Event, State
 from tests import make
+from tests.syncjobs.following import POST, export_of, key_of, posts, settle
 
 pytestmark = pytest.mark.database
 
 Status = SyncRun.Status
-POST = {"system": "xero-api", "method": "PUT", "path": "/BankTransactions$"}
-
-
-def key_of(row: Any) -> str:
-    return f"PEXT{row.transaction_id}"
-
-
-def export_of(row: Any) -> Export:
-    return Export.objects.get(pex_id=row.transaction_id)
-
-
-def posts(world: make.World) -> int:
-    """How often we sent bank transactions."""
-    calls = world.sandbox.calls.matching("xero-api", "PUT")
-    return len([call for call in calls if call.path.endswith("/BankTransactions")])
-
-
-def settle(world: make.World) -> None:
-    engine.settle(world.connection.pk)
 
 
 # --- what people do in the books --------------------------------------------------------------------------------------

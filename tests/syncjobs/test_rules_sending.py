@@ -19,39 +19,15 @@ from syncjobs.models import Export, ExportEvent, SyncRun
 from syncjobs.people import Action, Wish
 from syncjobs.transitions import Cause, Event, State
 from tests import make
+from tests.syncjobs.following import LOOK, POST, SLOW_DOWN, calls, export_of, key_of, posts, settle
 
 pytestmark = pytest.mark.database
 
 Status = SyncRun.Status
-LOOK = {"system": "xero-api", "method": "GET", "path": "/BankTransactions$"}
-POST = {"system": "xero-api", "method": "PUT", "path": "/BankTransactions$"}
-SLOW_DOWN = {"status": 429, "headers": {"Retry-After": "5", "X-Rate-Limit-Problem": "minute"}}
-
-
-def key_of(row: Any) -> str:
-    return f"PEXT{row.transaction_id}"
-
-
-def export_of(row: Any) -> Export:
-    return Export.objects.get(pex_id=row.transaction_id)
-
-
-def calls(world: make.World, method: str) -> list[Any]:
-    """Of the books' list of bank transactions: GET are looks, PUT is what we sent."""
-    made = world.sandbox.calls.matching("xero-api", method)
-    return [call for call in made if call.path.endswith("/BankTransactions")]
-
-
-def posts(world: make.World) -> int:
-    return len(calls(world, "PUT"))
 
 
 def references(world: make.World) -> list[str]:
     return sorted(record.reference for record in world.books.live())
-
-
-def settle(world: make.World) -> None:
-    engine.settle(world.connection.pk)
 
 
 def confirmed(world: make.World) -> SyncRun:

@@ -1,0 +1,45 @@
+"""Following one purchase through the engine's tests: its ledger row, its key, and the calls about it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from syncjobs import engine
+from syncjobs.models import Export
+from tests import make
+
+LOOK = {"system": "xero-api", "method": "GET", "path": "/BankTransactions$"}
+POST = {"system": "xero-api", "method": "PUT", "path": "/BankTransactions$"}
+NOTE = {"system": "pex", "method": "POST", "path": "/Note$"}
+SLOW_DOWN = {"status": 429, "headers": {"Retry-After": "5", "X-Rate-Limit-Problem": "minute"}}
+
+
+def key_of(row: Any) -> str:
+    return f"PEXT{row.transaction_id}"
+
+
+def export_of(row: Any) -> Export:
+    return Export.objects.get(pex_id=row.transaction_id)
+
+
+def calls(world: make.World, method: str) -> list[Any]:
+    """Of the books' list of bank transactions: GET are looks, PUT is what we sent."""
+    made = world.sandbox.calls.matching("xero-api", method)
+    return [call for call in made if call.path.endswith("/BankTransactions")]
+
+
+def posts(world: make.World) -> int:
+    """How often we sent bank transactions."""
+    return len(calls(world, "PUT"))
+
+
+def settle(world: make.World) -> None:
+    engine.settle(world.connection.pk)
+
+
+def wait_for(thing: Callable[[], bool]) -> None:
+    """Let other threads come so far. Fails when they do not."""
+    end = time.monotonic() + 10
+    while not thing():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
