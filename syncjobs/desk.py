@@ -17,7 +17,7 @@ from connectors.errors import NotAuthorized
 from connectors.models import Connection
 from connectors.pex import auth as pex_auth
 from connectors.pex.client import PexClient
-from connectors.records import Entry, Party, Source
+from connectors.records import Entry, Party, Sent, Source
 from connectors.settings import Settings
 from pexsync.accounts.tenancy import reading, scope
 from syncjobs import keys, lease, ledger, notices, runs
@@ -201,3 +201,18 @@ def key_of(export: Export) -> str:
 
 def earlier_keys(source: str, pex_id: int, generation: int) -> tuple[str, ...]:
     return tuple(keys.key(Source(source), pex_id, past) for past in range(1, generation))
+
+
+def as_sent(export: Export, connection: Connection, books: Connector) -> Sent:
+    """What the ledger froze when the row was claimed, never today's settings; those only for one never claimed."""
+    key = key_of(export)
+    return Sent(
+        key=key,
+        amount=export.amount,
+        record_id=export.record_id,
+        date=export.posting_date,
+        account=export.pex_account or Settings.parse(connection.settings).pex_account,
+        url=books.url_of(connection.business.pex_id, key, export.card_account),
+        in_doubt=True,
+        earlier=earlier_keys(export.source, export.pex_id, export.generation),
+    )

@@ -5,7 +5,7 @@ them. Whatever needs a look asks the books first, outside any transaction; the m
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -24,7 +24,7 @@ from pexsync.accounts.models import Membership, User
 from pexsync.accounts.permissions import CONNECTOR
 from pexsync.accounts.tenancy import reading
 from syncjobs import ledger, notices, owing
-from syncjobs.desk import earlier_keys, key_of
+from syncjobs.desk import as_sent, key_of
 from syncjobs.models import Export, PexTransaction
 from syncjobs.transitions import Cause, Closed, State, Who
 
@@ -235,7 +235,7 @@ def _look(wish: Wish, rows: Sequence[Export], record_id: str = "") -> Seen:
         return Seen(trouble=f"Connect {wish.connector.label} first, so that we can look there.")
     try:
         with registry.open_connector(connection) as books:
-            return Seen(books.find([_as_sent(connection, books, row, record_id) for row in rows]))
+            return Seen(books.find([_to_look_for(wish, books, row, record_id) for row in rows]))
     except NotAuthorized as error:
         notices.signed_out(connection, error.says)
         return Seen(trouble=error.says)
@@ -243,19 +243,9 @@ def _look(wish: Wish, rows: Sequence[Export], record_id: str = "") -> Seen:
         return Seen(trouble=f"{error.says} Nothing was changed.")
 
 
-def _as_sent(connection: Connection, books: Connector, export: Export, record_id: str) -> Sent:
-    """What the ledger froze; today's account only for a row that was never sent."""
-    key = key_of(export)
-    return Sent(
-        key=key,
-        amount=export.amount,
-        record_id=record_id or export.record_id,
-        date=export.posting_date,
-        account=export.pex_account or Settings.parse(connection.settings).pex_account,
-        url=books.url_of(connection.business.pex_id, key, export.card_account),
-        in_doubt=True,
-        earlier=earlier_keys(export.source, export.pex_id, export.generation),
-    )
+def _to_look_for(wish: Wish, books: Connector, export: Export, record_id: str) -> Sent:
+    sent = as_sent(export, wish.connection, books)
+    return replace(sent, record_id=record_id) if record_id else sent
 
 
 def _not_looked(wish: Wish) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -29,7 +30,7 @@ from pexsync import clock
 from pexsync.accounts import installation
 from pexsync.accounts.tenancy import reading
 from syncjobs import checking, keys, ledger, mirror
-from syncjobs.desk import Desk, earlier_keys, key_of
+from syncjobs.desk import Desk, as_sent, earlier_keys, key_of
 from syncjobs.judge import Due, Hold, Rules, Wait
 from syncjobs.models import Export, PexTransaction
 from syncjobs.transitions import Cause, State, Who
@@ -125,7 +126,7 @@ def _settle_some(desk: Desk, rows: Sequence[Export], begun: datetime) -> list[Ex
 
 def look_at(desk: Desk, rows: Sequence[Export]) -> list[tuple[Export, Found]]:
     """What the books say of rows as they were sent."""
-    found = _look(desk, [_as_sent(desk, row) for row in rows])
+    found = _look(desk, [_to_look_for(desk, row) for row in rows])
     return [(row, found.get(key_of(row), Found(Fate.UNSEEN))) for row in rows]
 
 
@@ -248,19 +249,10 @@ def _expected(
     )
 
 
-def _as_sent(desk: Desk, export: Export) -> Sent:
-    """What the ledger froze when the row was claimed, never today's settings; those only for one never claimed."""
-    key = key_of(export)
-    return Sent(
-        key=key,
-        amount=export.amount,
-        record_id=export.record_id,
-        date=export.posting_date,
-        account=export.pex_account or desk.settings.pex_account,
-        url=desk.url_of(key, export.card_account),
-        in_doubt=export.state != State.HELD,
-        earlier=earlier_keys(export.source, export.pex_id, export.generation),
-    )
+def _to_look_for(desk: Desk, export: Export) -> Sent:
+    """Of rows a person holds half a look is enough: nothing is sent because of it."""
+    sent = as_sent(export, desk.connection, desk.books)
+    return sent if export.state != State.HELD else replace(sent, in_doubt=False)
 
 
 def _take_found(desk: Desk, rules: Rules, known: Mapping[str, Found]) -> None:
