@@ -21,6 +21,7 @@ from connectors.records import (
     Kind,
     Option,
     Outcome,
+    Party,
     Receipt,
     Sent,
 )
@@ -71,10 +72,12 @@ class Connector(ABC):
     more: ClassVar[Sequence[str]] = ()  # what MORE INFO says, a paragraph each
     tint: ClassVar[str] = "info"  # the monogram tile's tint, a CSS token
     kinds: ClassVar[Sequence[Kind]]
+    needs: ClassVar[Mapping[Kind, Kind]] = {}  # a kind that goes only with another one: rebates with purchases
     note: ClassVar[str]  # "Synced with Xero"
     foreign_marks: ClassVar[Sequence[str]] = ()  # notes of the original connector, without a key
     batch_size: ClassVar[int]
     receipts: ClassVar[Receipts] = Receipts.AFTER
+    receipt_limits: ClassVar[str] = ""  # what the books take of one transaction, a sentence
     resync: ClassVar[Resync] = Resync.NOTE
     resend: ClassVar[bool] = True  # False: a row in doubt is never sent again by itself
     settle_after: ClassVar[timedelta]
@@ -82,6 +85,8 @@ class Connector(ABC):
     stages: ClassVar[str] = "Fields"  # the head of the history's column for tag options
     parallel: ClassVar[int] = 4  # receipts under way at once
     beta: ClassVar[bool] = False
+    sign_up: ClassVar[str] = ""  # where somebody without an account gets one; "" where that takes more than a page
+    status_page: ClassVar[str] = ""  # where the company says whether it has trouble
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -118,15 +123,15 @@ class Connector(ABC):
 
     @abstractmethod
     def check(self) -> Sequence[Finding]:
-        """Preflight: one finding per prerequisite."""
+        """Preflight: one finding per prerequisite. Raises `NotAuthorized` when the sign-in itself has ended."""
 
     @abstractmethod
     def fields(self) -> Sequence[Field]:
-        """What can be coded, asked of the company."""
+        """What can be coded, asked of the company: for every kind declared at least its "account"."""
 
     @abstractmethod
     def options(self, field: str) -> Sequence[Option]:
-        """The books' values of one field: "account", "pex_account", "party", or a key that `fields()` gave."""
+        """One list of the books' values: "pex_account", "party", or the list a field of `fields()` names."""
 
     @abstractmethod
     def disconnect(self) -> None:
@@ -146,6 +151,10 @@ class Connector(ABC):
 
     def prepare(self, entries: Sequence[Entry]) -> None:  # noqa: B027  # most connectors need none
         """Make ready for many entries at once, before any is claimed (missing contacts). `post` manages without."""
+
+    def missing_parties(self, parties: Sequence[Party]) -> Sequence[Party]:
+        """Those that `prepare` would have to create in the books. Writes nothing."""
+        return ()
 
     @abstractmethod
     def post(self, entries: Sequence[Entry], deadline: Deadline) -> Mapping[str, Outcome]:

@@ -17,6 +17,7 @@ LONGEST_BACK_OFF = 300.0  # seconds, between refusals that name no time
 LATE = 5  # an allowance that rose by no more is an older answer that came late; by more, a new window
 AT_ONCE = "at once"
 SPARE = "spare"
+RESERVED = "reserved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Rate:
     calls: int | None = None  # None: not counted here, the other side tells how many are left
     kept: int = 0  # of them, for people while a page is open
     spare: int = 0  # of those the other side says are left: no write touches them (rule L12)
+    reserve: int = 0  # of the others: no write that can wait touches them
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,15 @@ class Use:
 
     people: bool = False  # somebody waits at a page for its answer
     writes: bool = False
+    leaves: int | None = None  # of a write that can wait: so many calls it leaves to others, beside the reserve
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Not now: ask again in so many seconds. `why`: a rate's name, `AT_ONCE`, `SPARE`, or what a refusal was about."""
+    """Not now: ask again in so many seconds.
+
+    `why`: a rate's name, `AT_ONCE`, `SPARE`, `RESERVED`, or what a refusal was about.
+    """
 
     seconds: float
     why: str
@@ -149,8 +155,8 @@ class Meter:
         kept = rate.kept if keep else 0
         told = self.told.get(rate.name)
         if rate.calls is None:
-            if use.writes and told and now < told.ends_at and told.left < rate.spare:
-                yield Wait(told.ends_at - now, SPARE)
+            if use.writes and told and now < told.ends_at and told.left < _untouched(rate, use):
+                yield Wait(told.ends_at - now, SPARE if told.left < rate.spare else RESERVED)
             return
         if told and now < told.ends_at and told.left <= kept:
             yield Wait(told.ends_at - now, rate.name)
@@ -160,6 +166,11 @@ class Meter:
             place = left_behind + too_many  # of the call that must be so long ago
             oldest = self.ended[place] if place < len(self.ended) else now
             yield Wait(oldest + rate.seconds - now, rate.name)
+
+
+def _untouched(rate: Rate, use: Use) -> int:
+    """How many of the calls left a write must find, to be one of them."""
+    return rate.spare if use.leaves is None else rate.spare + rate.reserve + use.leaves
 
 
 class Limiter:

@@ -3,7 +3,8 @@
 -- KEYS: two for each key of a system: its calls (a sorted set: call -> when it ended, or has arrived at the latest)
 --       and its facts (a hash).
 -- ARGV: 1 what to do; 2 the seconds our clock is ahead of Redis's; 3 the limits of the keys, as JSON;
---       begin: 4 the call, 5 people ("1" or "0"), 6 writes ("1" or "0"). Answers nothing, or {seconds, why} to wait.
+--       begin: 4 the call, 5 people ("1" or "0"), 6 writes ("1" or "0"), 7 the calls a write that can wait leaves to
+--              others ("" for one that cannot). Answers nothing, or {seconds, why} to wait.
 --       end:   4 the call, 5 what the answer told, as JSON. Answers the seconds a refusal asks to wait.
 --       page:  4 the seconds a page counts as open.
 -- ARRIVAL, LONGEST_BACK_OFF and LATE are set in front, from limits.py.
@@ -31,11 +32,12 @@ local function longest(limit)
 end
 
 -- Seconds and reason to wait for one rate; nothing when there is room.
-local function rate_wait(calls, facts, rate, keep, writes)
+local function rate_wait(calls, facts, rate, keep, writes, leaves)
   local left, ends = fact(facts, "left " .. rate.name), fact(facts, "ends " .. rate.name)
   local told = ends and now < ends
   if not rate.calls then
-    if writes and told and left < rate.spare then return ends - now, "spare" end
+    local untouched = leaves and rate.spare + rate.reserve + leaves or rate.spare
+    if writes and told and left < untouched then return ends - now, left < rate.spare and "spare" or "reserved" end
     return 0
   end
   local kept = keep and rate.kept or 0
@@ -51,13 +53,13 @@ local function rate_wait(calls, facts, rate, keep, writes)
   return seconds, rate.name
 end
 
-local function wait(calls, facts, limit, people, writes)
+local function wait(calls, facts, limit, people, writes, leaves)
   local closed = fact(facts, "closed")
   if closed and now < closed then return closed - now, redis.call("HGET", facts, "why") end
   local keep = not people and now < (fact(facts, "page") or 0)
   local seconds, why = 0, nil
   for _, rate in ipairs(limit.rates) do
-    local more, reason = rate_wait(calls, facts, rate, keep, writes)
+    local more, reason = rate_wait(calls, facts, rate, keep, writes, leaves)
     if more > seconds then seconds, why = more, reason end
   end
   if seconds > 0 or not limit.at_once then return seconds, why end
@@ -98,9 +100,9 @@ local function close(facts, refusal)
 end
 
 local function begin_all()
-  local call, people, writes = ARGV[4], ARGV[5] == "1", ARGV[6] == "1"
+  local call, people, writes, leaves = ARGV[4], ARGV[5] == "1", ARGV[6] == "1", tonumber(ARGV[7])
   for place, limit in ipairs(limits) do
-    local seconds, why = wait(KEYS[2 * place - 1], KEYS[2 * place], limit, people, writes)
+    local seconds, why = wait(KEYS[2 * place - 1], KEYS[2 * place], limit, people, writes, leaves)
     if seconds > 0 then return { text(seconds), why } end
   end
   for place, limit in ipairs(limits) do

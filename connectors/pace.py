@@ -42,6 +42,7 @@ REDIS_TIMEOUT = 2.0  # seconds
 LINES = 16  # sockets of one process to Redis
 
 _people: ContextVar[bool] = ContextVar("people", default=False)
+_leaves: ContextVar[int | None] = ContextVar("leaves", default=None)
 
 
 class NotYet(Exception):
@@ -67,6 +68,16 @@ def for_people() -> Iterator[None]:
         yield
     finally:
         _people.reset(before)
+
+
+@contextmanager
+def leaving(calls: int) -> Iterator[None]:
+    """Writes of this thread can wait: of the calls the other side says are left they leave so many to others."""
+    before = _leaves.set(calls)
+    try:
+        yield
+    finally:
+        _leaves.reset(before)
 
 
 def people_middleware(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -101,7 +112,7 @@ class Turn:
 def take(limits: Sequence[Limits], *, writes: bool, patience: float, most: float) -> Turn:
     """Count a call, after a wait of at most `patience` seconds, and `most` for others to end. Raises as said above."""
     people = _people.get()
-    use, call = Use(people, writes), secrets.token_hex(8)
+    use, call = Use(people, writes, _leaves.get() if writes else None), secrets.token_hex(8)
     began, steps = _now(), iter(STEPS)
     while True:
         wait = gate().begin(limits, call, use)
@@ -179,7 +190,8 @@ class RedisGate(Gate):
         self._wires = _Wires(url)
 
     def begin(self, limits: Sequence[Limits], call: str, use: Use) -> Wait | None:
-        words = (call, "1" if use.people else "0", "1" if use.writes else "0")
+        leaves = "" if use.leaves is None else str(use.leaves)
+        words = (call, "1" if use.people else "0", "1" if use.writes else "0", leaves)
         answer = self._wires.ask("begin", self._keys(limits), _packed(tuple(limits)), words)
         return Wait(float(answer[0]), answer[1].decode()) if answer else None
 

@@ -12,6 +12,9 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
+DROPDOWN, TEXT = "Dropdown", "Text"  # types of PEX tags
+ACCOUNT, PARTY, DESCRIPTION = "account", "party", "description"  # keys of `Field` that mean the same everywhere
+CLOSED_PERIOD = "period"  # cause of a refusal that waits for the lock date in the books, not for a person here
 Day = date  # some records have a field called `date`, which hides the type from the fields after it
 
 
@@ -25,6 +28,11 @@ class Kind(StrEnum):
     @property
     def label(self) -> str:
         return self.value.replace("_", " ")
+
+
+def field_name(kind: Kind, key: str) -> str:
+    """A field of the settings as causes and links name it: "account", "fee:account"."""
+    return key if kind is Kind.PURCHASE else f"{kind.value}:{key}"
 
 
 class Source(StrEnum):
@@ -122,7 +130,11 @@ class PexAttachment:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One thing the books ask of a line. `key` is stable ("account", "tracking:<id>"); `tag_types` may feed it."""
+    """One thing the books ask of an entry of these kinds. `key` is stable ("tracking:<id>"); `tag_types` may feed it.
+
+    Three keys mean the same in every system: "account" is the other side of the entry, "party" whom it is booked
+    against, "description" the words of a line. One key may be asked of different kinds under different labels.
+    """
 
     key: str
     label: str
@@ -130,6 +142,21 @@ class Field:
     static: bool = True
     tag_types: tuple[str, ...] = ("Dropdown",)
     kinds: tuple[Kind, ...] = (Kind.PURCHASE,)
+    options: str = ""  # the list its values are chosen from, where that is not its own: "pex_account"
+
+    @property
+    def text(self) -> bool:
+        """Whether people write it; there is no list to choose from then."""
+        return self.tag_types == (TEXT,)
+
+    @property
+    def list_name(self) -> str:
+        return self.options or self.key
+
+    @property
+    def can_sync(self) -> bool:
+        """Whether the books' values of it may become the options of a dropdown tag in PEX."""
+        return Kind.PURCHASE in self.kinds and DROPDOWN in self.tag_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +168,7 @@ class Option:
     code: str = ""
     active: bool = True
     group: str = ""
+    type: str = ""  # what it is there, where that matters: "CREDITCARD"
 
     @property
     def label(self) -> str:
@@ -193,6 +221,7 @@ class Sent:
     url: str = ""
     in_doubt: bool = False  # was sent at least once without a known outcome
     earlier: tuple[str, ...] = ()  # keys of earlier generations
+    kind: Kind = Kind.PURCHASE  # books may keep records of one kind apart from the others
 
 
 class Fate(StrEnum):
@@ -243,7 +272,12 @@ class Refused:
 
     says: str
     cause: str = "refused"  # short stable word for grouping
-    field: str = ""  # the settings field that mends it, where one does
+    field: str = ""  # the settings field that mends it, where one does: "account", "fee:account", "tracking:<id>"
+
+    @property
+    def reason(self) -> str:
+        """Cause and field in one, as the ledger keeps them and pages find their button: "account:fee:account"."""
+        return f"{self.cause}:{self.field}" if self.field else self.cause
 
 
 @dataclass(frozen=True, slots=True)

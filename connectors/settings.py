@@ -46,8 +46,11 @@ class Settings:
     party: str = ""  # option id of the one party, where party_mode is ONE_PARTY
     clean_names: bool = True
     receipts: bool = True
+    late_receipts: bool = True  # also those people add in PEX after the purchase was posted
     bill_pay: bool = False  # card charges that paid a bill through bill pay are sent too
-    fields: Mapping[str, FieldSource] = field(default_factory=dict)  # by Field.key
+    fields: Mapping[str, FieldSource] = field(default_factory=dict)  # of purchases, by Field.key
+    by_kind: Mapping[Kind, Mapping[str, str]] = field(default_factory=dict)  # of the others: Field.key -> option id
+    synced: Mapping[str, str] = field(default_factory=dict)  # Field.key -> id of the PEX tag that gets its options
     extra: Mapping[str, Any] = field(default_factory=dict)  # what only this system has
 
     @classmethod
@@ -64,10 +67,19 @@ class Settings:
             party=stored.get("party", ""),
             clean_names=stored.get("clean_names", True),
             receipts=stored.get("receipts", True),
+            late_receipts=stored.get("late_receipts", True),
             bill_pay=stored.get("bill_pay", False),
             fields={key: FieldSource.parse(source) for key, source in stored.get("fields", {}).items()},
+            by_kind={Kind(kind): dict(chosen) for kind, chosen in stored.get("by_kind", {}).items()},
+            synced=dict(stored.get("synced", {})),
             extra=stored.get("extra", {}),
         )
+
+    def source(self, kind: Kind, key: str) -> FieldSource:
+        """Where a field of one kind comes from; only purchases carry tags."""
+        if kind is Kind.PURCHASE:
+            return self.fields.get(key, FieldSource())
+        return FieldSource(value=self.by_kind.get(kind, {}).get(key, ""))
 
     def stored(self) -> dict[str, Any]:
         return {
@@ -81,8 +93,11 @@ class Settings:
             "party": self.party,
             "clean_names": self.clean_names,
             "receipts": self.receipts,
+            "late_receipts": self.late_receipts,
             "bill_pay": self.bill_pay,
             "fields": {key: source.stored() for key, source in self.fields.items()},
+            "by_kind": {kind.value: dict(chosen) for kind, chosen in self.by_kind.items()},
+            "synced": dict(self.synced),
             "extra": dict(self.extra),
         }
 

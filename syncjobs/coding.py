@@ -7,11 +7,25 @@ from hashlib import blake2b
 from zoneinfo import ZoneInfo
 
 from connectors.errors import RecordRejected, SettingsNeeded
-from connectors.records import Allocation, Entry, Field, Kind, KnownTag, Line, Option, Party, TagValue, Transaction
+from connectors.records import (
+    ACCOUNT,
+    DESCRIPTION,
+    PARTY,
+    Allocation,
+    Entry,
+    Field,
+    Kind,
+    KnownTag,
+    Line,
+    Option,
+    Party,
+    TagValue,
+    Transaction,
+    field_name,
+)
 from connectors.settings import ONE_PARTY, PURCHASE_DAY, STATIC, FieldSource, Settings
 
 EASTERN = ZoneInfo("America/New_York")
-ACCOUNT = "account"  # the one field every system asks for
 
 
 class Choices:
@@ -54,7 +68,7 @@ class Book:
 
     label: str  # the system's name for people
     fields: Sequence[Field]
-    choices: Mapping[str, Choices]  # by field key
+    choices: Mapping[str, Choices]  # by the name of the list (`Field.list_name`), and of "pex_account"
     tags: Mapping[str, KnownTag]
     tags_enabled: bool = True
 
@@ -67,15 +81,18 @@ def code(transaction: Transaction, settings: Settings, book: Book, key: str, url
     if transaction.problem:
         raise RecordRejected(transaction.problem, cause="split")
     _check_pex_account(settings, book)
-    shares = transaction.allocations or (Allocation(transaction.amount),)
+    kind = transaction.kind or Kind.PURCHASE
+    asked = [wanted for wanted in book.fields if kind in wanted.kinds]
+    tagged = transaction.allocations if kind is Kind.PURCHASE else ()  # only purchases are coded by their tags
+    shares = tagged or (Allocation(transaction.amount),)
     return Entry(
         key=key,
-        kind=transaction.kind or Kind.PURCHASE,
+        kind=kind,
         amount=transaction.amount,
         date=posting_date(transaction, settings),
         account=settings.pex_account,
-        party=_party(transaction, settings, book),
-        lines=tuple(_line(transaction, share, settings, book) for share in shares),
+        party=_party(transaction, kind, asked, settings, book),
+        lines=tuple(_line(transaction, share, kind, asked, settings, book) for share in shares),
         memo=_memo(transaction),
         url=url,
     )
@@ -105,22 +122,36 @@ def fingerprint(entry: Entry) -> str:
     return blake2b(repr(entry).encode(), digest_size=16).hexdigest()
 
 
-def _line(transaction: Transaction, share: Allocation, settings: Settings, book: Book) -> Line:
-    account = ""
+def _line(
+    transaction: Transaction, share: Allocation, kind: Kind, asked: Sequence[Field], settings: Settings, book: Book
+) -> Line:
+    account, words = "", _memo(transaction)
     dimensions = []
-    for wanted in book.fields:
-        option = _value(wanted, share, settings.fields.get(wanted.key, FieldSource()), book)
+    for wanted in asked:
+        if wanted.key == PARTY:
+            continue
+        value = _value(wanted, kind, share, settings.source(kind, wanted.key), book)
         if wanted.key == ACCOUNT:
-            account = option
-        elif option:
-            dimensions.append((wanted.key, option))
-    return Line(share.amount, account, _memo(transaction), tuple(dimensions))
+            account = value
+        elif wanted.key == DESCRIPTION:
+            words = " ".join(value.split()) or words
+        elif value:
+            dimensions.append((wanted.key, value))
+    if account and account.casefold() == settings.pex_account.casefold():
+        raise SettingsNeeded(
+            f"The {_label(asked)} is the PEX account itself. Choose another in Setup.", field=field_name(kind, ACCOUNT)
+        )
+    return Line(share.amount, account, words, tuple(dimensions))
 
 
-def _value(wanted: Field, share: Allocation, source: FieldSource, book: Book) -> str:
-    """Return the option id for one field of one share, "" where nothing is needed."""
+def _label(asked: Sequence[Field]) -> str:
+    return next((wanted.label for wanted in asked if wanted.key == ACCOUNT), "account").lower()
+
+
+def _value(wanted: Field, kind: Kind, share: Allocation, source: FieldSource, book: Book) -> str:
+    """Return what one field of one share says: an option id, the text of a text field, "" where nothing is needed."""
     if source.source == STATIC:
-        return _chosen(wanted, source.value, book)
+        return _chosen(wanted, kind, source.value, book)
     definition = book.tags.get(source.tag)
     if book.tags_enabled and (definition is None or not definition.usable):
         name = definition.name if definition else "chosen for it"
@@ -130,9 +161,9 @@ def _value(wanted: Field, share: Allocation, source: FieldSource, book: Book) ->
         )
     value = _tagged(share.tags, source.tag) if book.tags_enabled else ""
     if value:
-        return _matched(wanted, value, definition, book)
+        return value if wanted.text else _matched(wanted, value, definition, book)
     if source.default:
-        return _chosen(wanted, source.default, book)
+        return _chosen(wanted, kind, source.default, book)
     if not wanted.required and not (definition and definition.required):
         return ""
     tag = definition.name if definition else wanted.label
@@ -143,23 +174,29 @@ def _value(wanted: Field, share: Allocation, source: FieldSource, book: Book) ->
     )
 
 
-def _chosen(wanted: Field, option_id: str, book: Book) -> str:
+def _chosen(wanted: Field, kind: Kind, option_id: str, book: Book) -> str:
     """A value from the settings: when it no longer fits, the settings are to be mended."""
+    where, name = field_name(kind, wanted.key), _named(wanted, kind)
     if not option_id:
         if wanted.required:
-            raise SettingsNeeded(f"Choose the {wanted.label.lower()} in Setup.", field=wanted.key)
+            raise SettingsNeeded(f"Choose the {name} in Setup.", field=where)
         return ""
-    option = book.choices[wanted.key].get(option_id)
+    option = book.choices[wanted.list_name].get(option_id)
     if option is None or not option.active:
-        name = f"{option.label} is archived" if option else f"The chosen {wanted.label.lower()} no longer exists"
-        raise SettingsNeeded(f"{name} in {book.label}. Choose another in Setup.", field=wanted.key)
+        gone = f"{option.label} is archived" if option else f"The chosen {name} no longer exists"
+        raise SettingsNeeded(f"{gone} in {book.label}. Choose another in Setup.", field=where)
     return option.id
+
+
+def _named(wanted: Field, kind: Kind) -> str:
+    label = wanted.label.lower()
+    return label if kind is Kind.PURCHASE else f"{label} of {kind.label}s"
 
 
 def _matched(wanted: Field, value: str, definition: KnownTag | None, book: Book) -> str:
     """A value a person tagged: when it does not fit, this row is to be mended."""
     shown_as = definition.shown_as.get(value, "") if definition else ""
-    option = book.choices[wanted.key].match(value, shown_as)
+    option = book.choices[wanted.list_name].match(value, shown_as)
     name = shown_as or value
     if option is None:
         raise RecordRejected(
@@ -180,7 +217,9 @@ def _tagged(tags: Sequence[TagValue], tag_id: str) -> str:
     return next((tag.value.strip() for tag in tags if tag.tag_id == tag_id), "")
 
 
-def _party(transaction: Transaction, settings: Settings, book: Book) -> Party:
+def _party(transaction: Transaction, kind: Kind, asked: Sequence[Field], settings: Settings, book: Book) -> Party:
+    if kind is not Kind.PURCHASE:
+        return _party_of_kind(kind, asked, settings, book)
     if settings.party_mode == ONE_PARTY:
         if not settings.party:
             raise SettingsNeeded(
@@ -191,9 +230,24 @@ def _party(transaction: Transaction, settings: Settings, book: Book) -> Party:
     return Party(name=" ".join((clean or transaction.merchant or transaction.description or "PEX").split()))
 
 
+def _party_of_kind(kind: Kind, asked: Sequence[Field], settings: Settings, book: Book) -> Party:
+    """Whom a fee or rebate is booked against; nobody where the books do not ask for it, as with transfers."""
+    wanted = next((wanted for wanted in asked if wanted.key == PARTY), None)
+    if wanted is None:
+        return Party()
+    chosen = settings.source(kind, PARTY).value
+    if not chosen and wanted.required:
+        raise SettingsNeeded(
+            f"Choose the {_named(wanted, kind)} in {book.label} in Setup.", field=field_name(kind, PARTY)
+        )
+    return Party(id=chosen)
+
+
 def _memo(transaction: Transaction) -> str:
-    """What the purchase was, with the amount abroad where it was paid in another currency."""
-    text = " ".join((transaction.description or transaction.merchant or "PEX card purchase").split())
+    """What it was, with the amount abroad where it was paid in another currency."""
+    kind = transaction.kind or Kind.PURCHASE
+    plain = "PEX card purchase" if kind is Kind.PURCHASE else f"PEX {kind.label}"
+    text = " ".join((transaction.description or transaction.merchant or plain).split())
     if transaction.foreign_amount and transaction.foreign_currency not in ("", "USD"):
         text += f" ({transaction.foreign_currency} {abs(transaction.foreign_amount)})"
     return text

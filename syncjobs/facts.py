@@ -11,6 +11,7 @@ from django.db.models import Max, Min
 
 from connectors.errors import NotAuthorized, NotNow
 from connectors.pex import mapping
+from connectors.records import PARTY
 from pexsync import clock
 from pexsync.accounts import permissions
 from pexsync.accounts.tenancy import reading
@@ -100,8 +101,9 @@ def gather(desk: Desk) -> None:
 
 def _ask_books(desk: Desk) -> tuple[Book, date | None]:
     fields = desk.books.fields()
-    choices = {field.key: Choices(desk.books.options(field.key)) for field in fields}
-    choices["pex_account"] = Choices(desk.books.options("pex_account"))
+    # Whom entries are booked against is known by id, or asked for when it is needed: there may be thousands.
+    lists = {field.list_name for field in fields if not field.text} - {PARTY} | {"pex_account"}
+    choices = {name: Choices(desk.books.options(name)) for name in sorted(lists)}
     return Book(desk.books.label, fields, choices, {}), desk.books.closed_until()
 
 

@@ -62,6 +62,7 @@ class Export(models.Model):
     cause = models.CharField(max_length=80, blank=True)  # why held or closed, or why the books refused
     says = models.CharField(max_length=500, blank=True)  # the sentence people read
     overruled = models.BooleanField(default=False)  # a person decided: rules no longer hold or close it
+    put_off = models.BooleanField(default=False, db_default=False)  # unticked in a preview: waits until it is sent
     settled_on = models.DateField()
     generation = models.PositiveSmallIntegerField(default=1)
     target = models.CharField(max_length=250, blank=True)  # frozen by the claim, freed by definite refusal
@@ -84,6 +85,7 @@ class Export(models.Model):
     gone_missed_at = models.DateTimeField(null=True)  # begin of the first complete read of PEX that lacked the row
     gone_at = models.DateTimeField(null=True)  # begin of the second one: gone in PEX
     receipts_checked_at = models.DateTimeField(null=True)
+    receipts_again_at = models.DateTimeField(null=True)  # when PEX is asked next for receipts added since; None: never
     first_seen_at = models.DateTimeField()
 
     class Meta:
@@ -103,6 +105,11 @@ class Export(models.Model):
                 name="export_owing",
             ),
             models.Index(fields=["business", "system"], condition=Q(gone_at__isnull=False), name="export_gone"),
+            models.Index(
+                fields=["business", "system", "receipts_again_at"],
+                condition=Q(receipts_again_at__isnull=False),
+                name="export_late_receipts",
+            ),
             # The sweeper asks whose time has come, whatever the size of the ledger.
             models.Index(fields=["next_look"], condition=Q(next_look__isnull=False), name="export_due_looks"),
         ]
@@ -231,6 +238,7 @@ class SyncRun(models.Model):
         default=dict, db_default={}
     )  # "source:pex id" -> {"id", "link", "says"}: what it looks booked as
     confirmed_at = models.DateTimeField(null=True)
+    asks_first = models.BooleanField(default=False, db_default=False)  # somebody wants to see what it would post
     rows_read = models.PositiveIntegerField(default=0)
     rows_judged = models.PositiveIntegerField(default=0)
     rows_waiting = models.PositiveIntegerField(default=0)  # of those: not due, with a reason
@@ -242,6 +250,7 @@ class SyncRun(models.Model):
     receipts_failed = models.PositiveIntegerField(default=0)
     fields_done = models.PositiveIntegerField(default=0)
     fields_due = models.PositiveIntegerField(default=0)
+    fields_told = models.JSONField(default=list, db_default=[])  # what became of each list of tag options
     amount_posted = models.DecimalField(max_digits=18, decimal_places=2, default=0)
 
     class Meta:
@@ -277,6 +286,38 @@ class RunResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.cause} in run {self.run_id}"
+
+
+class PreviewRow(models.Model):
+    """One transaction as a preview showed it: the entry, or why it would not go. Dropped some days after its run."""
+
+    class State(models.TextChoices):
+        READY = "ready", "Ready"
+        BLOCKED = "blocked", "Needs you"
+        LATER = "later", "Not due"
+
+    business = models.ForeignKey(Business, on_delete=models.CASCADE, related_name="+", db_index=False)
+    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="shown", db_index=False)
+    source = models.CharField(max_length=20, choices=SOURCES)
+    pex_id = models.BigIntegerField()
+    kind = models.CharField(max_length=15, choices=KINDS)
+    settled_on = models.DateField()
+    amount = models.DecimalField(max_digits=14, decimal_places=2)
+    merchant = models.CharField(max_length=200, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices)
+    cause = models.CharField(max_length=80, blank=True)
+    says = models.CharField(max_length=500, blank=True)
+    fingerprint = models.CharField(max_length=32, blank=True)  # of the entry as shown; what changed since is not sent
+    entry = models.JSONField(default=dict)  # date, lines with names of accounts and dimensions, party, memo
+    pair = models.JSONField(default=dict)  # what it looks booked as: link, day, alike
+    chosen = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "source", "pex_id"], name="shown_once")]
+        indexes = [models.Index(fields=["run", "settled_on", "id"], name="shown_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.pex_id} as shown in run {self.run_id}"
 
 
 class MirrorRead(models.Model):

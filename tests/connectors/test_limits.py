@@ -18,6 +18,7 @@ from connectors.limits import (
     ARRIVAL,
     AT_ONCE,
     NOTHING,
+    RESERVED,
     SPARE,
     WORK,
     Limiter,
@@ -175,6 +176,17 @@ class TestWhatTheOtherSideSays:
         acme.now += 86_300
         assert acme.wait(WRITE) == 0
 
+    def test_a_write_that_can_wait_leaves_room_for_the_others(self):
+        acme = Clocked(limits(Rate("day", 86_400, spare=30, reserve=100)))
+        acme.call(said=Said({"day": 133}))
+        assert acme.wait(Use(writes=True, leaves=3)) == 0
+        assert acme.begin(Use(writes=True, leaves=4)) == Wait(86_400, RESERVED)
+        acme.call(said=Said({"day": 129}))
+        assert acme.begin(Use(writes=True, leaves=0)) == Wait(86_400, RESERVED)
+        assert acme.wait(WRITE) == 0
+        acme.call(said=Said({"day": 29}))
+        assert acme.begin(Use(writes=True, leaves=0)) == Wait(86_400, SPARE)
+
     def test_a_new_day_of_theirs_lets_writes_go_on(self):
         acme = Clocked(limits(Rate("day", 86_400, spare=30)))
         acme.call(said=Said({"day": 3}))
@@ -222,7 +234,9 @@ class TestRefused:
 # --- every stretch, and Redis ----------------------------------------------------------------------------------------
 
 BOTH = (
-    Limits("company", (Rate("minute", 60, 6, kept=1), Rate("day", 86_400, spare=3)), at_once=3, kept_at_once=1),
+    Limits(
+        "company", (Rate("minute", 60, 6, kept=1), Rate("day", 86_400, spare=3, reserve=2)), at_once=3, kept_at_once=1
+    ),
     Limits("app", (Rate("appminute", 60, 8),)),
 )
 
@@ -262,7 +276,8 @@ class Told:
 
     def reserve(self, now: float, each: tuple[Limits, ...], call: str, use: Use) -> Wait | None:
         self.now = now
-        found = self.run("begin", each, call, str(int(use.people)), str(int(use.writes)))
+        leaves = "" if use.leaves is None else str(use.leaves)
+        found = self.run("begin", each, call, str(int(use.people)), str(int(use.writes)), leaves)
         return Wait(float(found[0]), found[1].decode()) if found else None
 
     def release(self, now: float, each: tuple[Limits, ...], call: str, said: Said) -> float:
@@ -306,7 +321,8 @@ if settings.REDIS_URL:  # run with what touches the database, which CI runs on R
         for number in range(300):
             what = dice.choices(("begin", "end", "refuse", "pass", "long", "page"), (45, 25, 12, 12, 1, 4))[0]
             if what == "begin":
-                use = Use(people=dice.random() < 0.3, writes=dice.random() < 0.5)
+                leaves = dice.choice([None, None, 0, 2])
+                use = Use(people=dice.random() < 0.3, writes=dice.random() < 0.5, leaves=leaves)
                 found, other = ours.reserve(now, BOTH, str(number), use), theirs.reserve(now, BOTH, str(number), use)
                 assert (found and found.why) == (other and other.why)
                 assert (found and found.seconds) == pytest.approx(other and other.seconds, abs=1e-3)
