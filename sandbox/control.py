@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import MISSING, asdict, fields
 from datetime import timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.applications import Starlette
@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from sandbox.faults import KINDS, Fault
-from sandbox.pex.actions import ACTIONS, business_of, listing
+from sandbox.pex.actions import ACTIONS, business_of, listing, payment_listing, tag_listing
 from sandbox.pex.api import world_of
 from sandbox.pex.dashboard import same_origin
 from sandbox.server import Desk
@@ -42,8 +42,12 @@ def application(desk: Desk) -> ASGIApp:
             *_json(desk, "/control/{system}/switches", GET=switches, POST=switch),
             *_json(desk, "/control/pex/businesses", GET=businesses),
             *_json(desk, "/control/pex/transactions", GET=transactions, POST=act),
+            *_json(desk, "/control/pex/payments", GET=payments),
+            *_json(desk, "/control/pex/tags", GET=tags),
             *_json(desk, "/control/pex/{action}", POST=act),
             *_json(desk, "/control/xero/books", GET=books),
+            *_json(desk, "/control/xero/transfers", GET=transfers),
+            *_json(desk, "/control/xero/set-up", GET=set_up, POST=change_set_up),
             *_json(desk, "/control/xero/{action}", POST=act_in_books),
         ]
     )
@@ -270,8 +274,16 @@ def switch(desk: Desk, facts: Mapping[str, Any]) -> Any:
     for name, value in given.items():
         if name == "limit_table" or not hasattr(moods, name):
             raise ValueError(f"There is no switch {name}.")
-        setattr(moods, name, _typed(name, getattr(moods, name), value))
+        setattr(moods, name, _chosen(moods, name, _typed(name, getattr(moods, name), value)))
     return switches(desk, facts)
+
+
+def _chosen(moods: Any, name: str, value: Any) -> Any:
+    """Return the value, when the switch knows it. Raises ValueError."""
+    known = get_args(get_type_hints(type(moods))[name])
+    if known and isinstance(value, str) and value not in known:
+        raise ValueError(f"{name} is one of {', '.join(map(str, known))}.")
+    return value
 
 
 def _moods(desk: Desk, facts: Mapping[str, Any]) -> Any:
@@ -305,6 +317,16 @@ def transactions(desk: Desk, facts: Mapping[str, Any]) -> Any:
     return listing(world, business_of(world, facts), int(facts.get("limit", 100)))
 
 
+def payments(desk: Desk, facts: Mapping[str, Any]) -> Any:
+    """Every payment of one business's statements."""
+    return payment_listing(business_of(world_of(desk), facts))
+
+
+def tags(desk: Desk, facts: Mapping[str, Any]) -> Any:
+    """Every tag of one business with its options."""
+    return tag_listing(business_of(world_of(desk), facts))
+
+
 def act(desk: Desk, facts: dict[str, Any]) -> Any:
     """Do one of PEX's actions: transactions, review, tag, receipt, note, settle, admin, token ..."""
     action = facts.pop("action", "transactions")
@@ -318,8 +340,22 @@ def books(desk: Desk, facts: Mapping[str, Any]) -> Any:
     return xero_actions.books(xero_world_of(desk), facts)
 
 
+def transfers(desk: Desk, facts: Mapping[str, Any]) -> Any:
+    """Every bank transfer of one organisation."""
+    return xero_actions.transfers(xero_world_of(desk), facts)
+
+
+def set_up(desk: Desk, facts: Mapping[str, Any]) -> Any:
+    """How one organisation is set up, with the ids of its records."""
+    return xero_actions.set_up(xero_world_of(desk), facts)
+
+
+def change_set_up(desk: Desk, facts: dict[str, Any]) -> Any:
+    return act_in_books(desk, {**facts, "action": "set-up"})
+
+
 def act_in_books(desk: Desk, facts: dict[str, Any]) -> Any:
-    """Do in Xero what a person does there: void, edit, enter; or what time does: expire-tokens."""
+    """Do in Xero what a person does there: void, edit, archive, lock ...; or what time does: expire-tokens."""
     action = facts.pop("action")
     if action not in xero_actions.ACTIONS:
         raise ValueError(f"Unknown action {action!r}; known: {', '.join(xero_actions.ACTIONS)}.")

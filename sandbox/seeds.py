@@ -48,6 +48,7 @@ PROJECTS = [
     ("P-103", "Ninth Avenue School"),
     ("P-104", "Yard and Warehouse"),
 ]
+REGIONS = [("EAST", "Eastside"), ("NORTH", "North"), ("SOUTH", "South"), ("WEST", "West Coast")]
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,7 @@ class Northwind:
     def _tags(self) -> None:
         self.account = self.business.add_tag("Expense Account", options=EXPENSE_ACCOUNTS)
         self.project = self.business.add_tag("Project", options=PROJECTS)
+        self.region = self.business.add_tag("Region", options=REGIONS)
         self.purpose = self.business.add_tag("Purpose", type="Text")
         self.split = self.business.add_tag("Split", type="Allocation")
 
@@ -235,6 +237,9 @@ class Northwind:
             tags[self.project.tag_id] = self.random.choice(PROJECTS)[0]
         if self.random.random() < 0.3:
             tags[self.purpose.tag_id] = shop.purpose
+        region = hash_of(shop.name) % (len(REGIONS) + 1)
+        if region < len(REGIONS):
+            tags[self.region.tag_id] = REGIONS[region][0]
         return tags
 
     def _approval(self, settled: datetime) -> str:
@@ -397,6 +402,7 @@ class Northwind:
             (58, "BusinessRebate", "18.42", "Rebate Credit"),
             (28, "BusinessFunding", "21.07", "Rebate Credit"),
             (26, "BusinessRebate", "-4.10", "Rebate Credit Reversal"),
+            (8, "BusinessFunding", "12.66", "Rebate payout"),
             (80, "CardFunding", "-300.00", "Card funding"),
             (52, "CardFunding", "-300.00", "Card funding"),
             (25, "CardFunding", "-300.00", "Card funding"),
@@ -447,9 +453,39 @@ def build_harbor(world: PexWorld) -> None:
             merchant_state=shop.state,
             created=happened,
         )
-    fee_day = now - timedelta(days=31)
-    harbor.add_business_row("BusinessAccountFee", "-40.00", "Late payment fee", fee_day, created=fee_day)
+    _harbor_beside_purchases(harbor, account, cards[0], now)
     _statements(harbor, account, now)
+
+
+def _harbor_beside_purchases(harbor: Business, account: Tag, card: CardAccount, now: datetime) -> None:
+    """Fees, a refund, a dispute, and what the business list shows of the statements a second time."""
+    for days, category, amount, words in (
+        (75, "BusinessFunding", "3150.00", "Statement payment"),
+        (75, "BusinessRebate", "36.40", "Rebate Credit"),
+        (31, "BusinessAccountFee", "-40.00", "Late payment fee"),
+        (27, "BusinessAccountFee", "40.00", "Late payment fee reversal"),
+        (12, "BusinessAccountFee", "-29.95", "Priority shipping fee"),
+    ):
+        harbor.add_business_row(category, amount, words, **_on(now - timedelta(days=days)))
+    for days, amount, words in (
+        (48, "3.17", "International service assessment fee"),
+        (40, "-3.17", "International service assessment fee reversal"),
+        (17, "1.08", "International service assessment fee"),
+    ):
+        harbor.add_card_fee(amount, words, card=card, **_on(now - timedelta(days=days)))
+    harbor.add_purchase(
+        "-61.20",
+        merchant="Desk & Lamp Office #0440",
+        tags={account.tag_id: "453"},
+        card=card,
+        **_on(now - timedelta(days=21)),
+    )
+    for days, amount, words in ((38, "-48.00", "Provisional credit"), (13, "48.00", "Provisional credit reversed")):
+        harbor.add_dispute(amount, merchant="Cityhop Cabs", description=words, card=card, **_on(now - timedelta(days)))
+
+
+def _on(moment: datetime) -> dict[str, Any]:
+    return {"happened": moment, "settled": moment, "created": moment}
 
 
 def _statements(harbor: Business, account: Tag, now: datetime) -> None:

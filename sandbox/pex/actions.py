@@ -4,13 +4,14 @@ import base64
 import binascii
 import hashlib
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sandbox.pex.business import ALL, Admin, Business
 from sandbox.pex.oauth import chosen_admin, grant
-from sandbox.pex.records import Attachment, Transaction
+from sandbox.pex.records import Attachment, Statement, Tag, Transaction
 from sandbox.pex.world import PexWorld
 
 Facts = Mapping[str, Any]
@@ -130,6 +131,27 @@ def _settled(world: PexWorld, facts: Facts) -> datetime:
     return world.now() - timedelta(days=1 if days is None else days)
 
 
+def add_payment(world: PexWorld, facts: Facts) -> Done:
+    """Add a payment to the statement `invoice_id`, by default the newest: `type`, `amount`, `days_ago`, `rejected`."""
+    statement = _statement(world, facts)
+    payment = business_of(world, facts).add_payment(
+        statement,
+        type=_text(facts, "type") or "PEXTransfer",
+        amount=_text(facts, "amount") or "100.00",
+        paid=_settled(world, facts),
+        rejected=_flag(facts, "rejected"),
+    )
+    return {"payment_id": payment.payment_id, "invoice_id": statement.invoice_id}
+
+
+def _statement(world: PexWorld, facts: Facts) -> Statement:
+    statements, number = business_of(world, facts).statements, _number(facts, "invoice_id")
+    found = statements.get(number) if number else next(reversed(statements.values()), None)
+    if found is None:
+        raise ValueError("The business has no such statement.")
+    return found
+
+
 def review(world: PexWorld, facts: Facts) -> Done:
     """Set `approval`: Approved, Rejected (with `reason`), NotReviewed, Ignored, NoReceipt."""
     business, row = row_of(world, facts)
@@ -153,6 +175,49 @@ def tag(world: PexWorld, facts: Facts) -> Done:
             encoding=_encoding(facts),
         )
     return {"transaction_id": row.transaction_id, "tags": len(row.tags)}
+
+
+def edit_tag(world: PexWorld, facts: Facts) -> Done:
+    """Edit a tag in the dashboard: `enabled`, `deleted` and `name` of the tag itself, given `tag_id`."""
+    tag = _tag(world, facts)
+    for switch in ("enabled", "deleted"):
+        if switch in facts:
+            setattr(tag, switch, _flag(facts, switch))
+    tag.name = _text(facts, "name") or tag.name
+    _edited(world, tag)
+    return {"tag": tag.name, "enabled": tag.enabled, "deleted": tag.deleted}
+
+
+def edit_option(world: PexWorld, facts: Facts) -> Done:
+    """Edit one option by hand: `do` is add, rename, show or hide; `value` says which, `name` how it is shown."""
+    tag, do, value, name = _tag(world, facts), _text(facts, "do"), _text(facts, "value"), _text(facts, "name")
+    others = [option for option in tag.options if option.value != value]
+    if do not in ("add", "rename", "show", "hide"):
+        raise ValueError("do is add, rename, show or hide.")
+    if (do == "add") is (tag.option(value) is not None) or not value:
+        raise ValueError("There is no such option." if do != "add" else "That value is taken, or there is none.")
+    if do in ("add", "rename") and (not name or name.lower() in {option.name.lower() for option in others}):
+        raise ValueError("An option needs a name no other one has.")
+    if do == "hide" and not any(option.enabled for option in others):
+        raise ValueError("At least one option must be enabled.")
+    if do == "add":
+        tag.add_option(value, name)
+    else:
+        tag.change_option(value, **({"name": name} if do == "rename" else {"enabled": do == "show"}))
+    _edited(world, tag)
+    return {"tag": tag.name, "options": len(tag.options)}
+
+
+def _tag(world: PexWorld, facts: Facts) -> Tag:
+    wanted = _text(facts, "tag_id")
+    for business in world.businesses.values():
+        if wanted in business.tags:
+            return business.tags[wanted]
+    raise ValueError("There is no such tag.")
+
+
+def _edited(world: PexWorld, tag: Tag) -> None:
+    tag.key, tag.updated = secrets.token_hex(8), world.now()
 
 
 def add_receipt(world: PexWorld, facts: Facts) -> Done:
@@ -258,8 +323,11 @@ def _admin(world: PexWorld, facts: Facts) -> Admin:
 
 ACTIONS: dict[str, Callable[[PexWorld, Facts], Done]] = {
     "transactions": add_transaction,
+    "payment": add_payment,
     "review": review,
     "tag": tag,
+    "edit-tag": edit_tag,
+    "edit-option": edit_option,
     "receipt": add_receipt,
     "remove-receipt": remove_receipt,
     "note": add_note,
@@ -284,16 +352,48 @@ def listing(world: PexWorld, business: Business, newest: int = 100) -> list[Done
             "settled": row.settled.isoformat() if row.settled else None,
             "amount": str(row.amount),
             "category": row.category,
+            "description": row.description,
             "merchant": row.merchant,
             "pending": row.pending,
             "decline": row.decline,
             "approval": row.approval,
             "tags": len(row.tags),
+            "values": {one.tag_id: one.value for one in row.tags if isinstance(one.value, str)},
             "receipts": [one.attachment_id for one in row.attachments],
             "files": [_file(one, world.now()) for one in row.attachments],
             "notes": [{"note_id": note.note_id, "text": note.text, "system": note.system} for note in row.notes],
         }
         for row in reversed(rows[-newest:])
+    ]
+
+
+def payment_listing(business: Business) -> list[Done]:
+    """Return every payment of a business's statements."""
+    return [
+        {
+            "payment_id": payment.payment_id,
+            "invoice_id": statement.invoice_id,
+            "type": payment.type,
+            "amount": str(payment.amount),
+            "paid": payment.paid.isoformat(),
+            "rejected": payment.rejected,
+        }
+        for statement in business.statements.values()
+        for payment in statement.payments
+    ]
+
+
+def tag_listing(business: Business) -> list[Done]:
+    """Return every tag of a business, the options of each in their order, hidden and disabled ones too."""
+    return [
+        {
+            "tag_id": tag.tag_id,
+            "name": tag.name,
+            "type": tag.type,
+            "deleted": tag.deleted,
+            "options": [{"value": one.value, "name": one.name, "enabled": one.enabled} for one in tag.options],
+        }
+        for tag in business.tags.values()
     ]
 
 

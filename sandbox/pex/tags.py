@@ -20,10 +20,10 @@ LONGEST = 255  # of a tag's or an option's name
 
 
 def every(ask: Ask) -> Reply:
-    """GET Business/Configuration/Tags"""
+    """GET Business/Configuration/Tags; the options of other groups are left out, whatever is asked"""
     listed = ask.world.switches.deleted_tags_listed
     tags = [tag for tag in ask.business.tags.values() if listed or not tag.deleted]
-    return reply([tag_json(tag, ask.flag("OverrideRestrictions")) for tag in sorted(tags, key=lambda tag: tag.order)])
+    return reply([tag_json(tag, everything=False) for tag in sorted(tags, key=lambda tag: tag.order)])
 
 
 def one(ask: Ask) -> Reply:
@@ -31,7 +31,9 @@ def one(ask: Ask) -> Reply:
     tag = ask.business.tags.get(ask.groups["tag"].lower())
     if tag is None:
         raise Refused(404, "Tag not found")
-    return reply(tag_json(tag, ask.flag("OverrideRestrictions")))
+    answer = reply(tag_json(tag, ask.flag("OverrideRestrictions")))
+    _somebody_edits(ask, tag, "tag_edits_after_read")
+    return answer
 
 
 def create(ask: Ask) -> Reply:
@@ -40,7 +42,7 @@ def create(ask: Ask) -> Reply:
     _check_name(ask, sent, None)
     if kind == "Allocation" and any(tag.type == kind and not tag.deleted for tag in ask.business.tags.values()):
         raise Refused(400, "Business already has an allocation tag")
-    options = _options(sent) if kind == "Dropdown" else []
+    options = _options(ask, sent) if kind == "Dropdown" else []
     tag = ask.business.add_tag(sent.text("Name"), kind, options, author=ask.admin.person)
     _apply(tag, sent)
     return reply(tag_json(tag, everything=True), 201)
@@ -49,13 +51,18 @@ def create(ask: Ask) -> Reply:
 def change(ask: Ask) -> Reply:
     """PUT Business/Configuration/Tag/{type}/{tagId}, a full replacement: options not sent are gone"""
     tag, sent = _of_kind(ask), ask.fields()
+    key = sent.text("ConcurrencyKey", default="")
+    if ask.world.switches.tag_keys_checked and key and key != tag.key:
+        raise Refused(409, "The tag was changed since it was read")
     _check_name(ask, sent, tag)
     if tag.type == "Dropdown":
-        tag.options = _keeping_groups(tag, _options(sent))
+        tag.options = _keeping_groups(tag, _options(ask, sent))
     tag.name = sent.text("Name")
     _apply(tag, sent)
     _touched(ask, tag)
-    return reply(tag_json(tag, everything=True))
+    answer = reply(tag_json(tag, everything=True))
+    _somebody_edits(ask, tag, "tag_edits_after_write")
+    return answer
 
 
 def add_options(ask: Ask) -> Reply:
@@ -64,7 +71,7 @@ def add_options(ask: Ask) -> Reply:
     if tag.type != "Dropdown":
         raise Refused(400, "Tag is not dropdown type.")
     fresh = [_option(row) for row in sent.rows("Options")]
-    _check_options([*tag.options, *fresh])
+    _check_options(ask, [*tag.options, *fresh])
     tag.options += fresh
     _touched(ask, tag)
     return reply(tag_json(tag, everything=True))
@@ -154,9 +161,19 @@ def _touched(ask: Ask, tag: Tag) -> None:
     ask.business.fields_version = ask.world.next_hex("fields")
 
 
-def _options(sent: Fields) -> list[Option]:
+def _somebody_edits(ask: Ask, tag: Tag, switch: str) -> None:
+    """An admin adds an option in the dashboard at the worst moment, as often as the switch says."""
+    left = getattr(ask.world.switches, switch)
+    if left and tag.type == "Dropdown":
+        setattr(ask.world.switches, switch, left - 1)
+        number = ask.world.next_id("edits")
+        tag.add_option(f"by-hand-{number}", f"Added by hand {number}")
+        _touched(ask, tag)
+
+
+def _options(ask: Ask, sent: Fields) -> list[Option]:
     options = [_option(row) for row in sent.rows("Options")]
-    _check_options(options)
+    _check_options(ask, options)
     return options
 
 
@@ -167,8 +184,11 @@ def _option(sent: Fields) -> Option:
     return Option(value, name, sent.integer("Order", default=0), sent.flag("IsEnabled", default=True))
 
 
-def _check_options(options: list[Option]) -> None:
+def _check_options(ask: Ask, options: list[Option]) -> None:
     """Names and values are unique without case, the disabled ones included; one must be enabled."""
+    most = ask.world.switches.options_per_tag
+    if most and len(options) > most:
+        raise Refused(400, f"A tag takes {most} options")
     if not any(option.enabled for option in options):
         raise Refused(400, "At least one option must be enabled")
     for what, texts in (("value", [o.value for o in options]), ("name", [o.name for o in options])):

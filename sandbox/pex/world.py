@@ -65,6 +65,10 @@ class Switches:
     link_in_content: bool = False  # with LinkUrl, `Content` repeats the link
     approved_locks_tags: bool = False
     deleted_tags_listed: bool = False
+    tag_keys_checked: bool = False  # a PUT with an old ConcurrencyKey is refused; else the last writer wins
+    tag_edits_after_read: int = 0  # so many times an admin adds an option right after a tag was read alone
+    tag_edits_after_write: int = 0  # and right after one was replaced
+    options_per_tag: int = 0  # more are refused; 0: no limit
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from sandbox.server import Desk
-from sandbox.xero.formats import JSON, json_text, ms_date, xml_text
+from sandbox.xero.formats import JSON, ZERO_ID, json_text, ms_date, xml_text
 from sandbox.xero.organisation import Organisation
-from sandbox.xero.shapes import Style
+from sandbox.xero.shapes import UNKNOWN, Style
 from sandbox.xero.world import Access, App, XeroWorld
 
 CONTROL = re.compile(rb"\\u00[01]")
@@ -96,7 +96,12 @@ class ApiRequest:
         return content
 
     def envelope(self, name: str, records: Iterable[Any], extra: Mapping[str, Any] | None = None) -> Answer:
-        return self.envelope_text(name, (json_text(one) for one in records), extra)
+        return self.envelope_text(name, (json_text(self._as_switched(name, one)) for one in records), extra)
+
+    def _as_switched(self, name: str, record: Any) -> Any:
+        """Return the record with the unheard-of value that a switch may ask for in lists of this name."""
+        resource, _, member = self.world.switches.unknown_enum.rpartition(".")
+        return {**record, member: UNKNOWN} if resource == name and member in record else record
 
     def envelope_text(self, name: str, records: Iterable[str], extra: Mapping[str, Any] | None = None) -> Answer:
         """Wrap records already rendered; `extra` stands before them, as `pagination` does."""
@@ -111,6 +116,22 @@ class ApiRequest:
         if self.wants_xml:
             return Answer(200, xml_text(text).encode(), "text/xml; charset=utf-8")
         return Answer(200, text.encode())
+
+
+def in_answer_order(request: ApiRequest, elements: Sequence[JSON]) -> list[JSON]:
+    """Return the elements as asked, or with their halves swapped: the order is promised nowhere."""
+    if not request.world.switches.shuffled:
+        return list(elements)
+    half = len(elements) // 2
+    return [*elements[half:], *elements[:half]]
+
+
+def with_failed_id(request: ApiRequest, members: JSON, name: str, sent: str) -> JSON:
+    """Give a refused element its id: the one sent, else by the switch."""
+    members.pop(name, None)
+    kinds = {"zero": ZERO_ID, "none": "", "real": request.world.new_id("refused element")}
+    id = sent or kinds[request.world.switches.failed_id]
+    return {name: id, **members} if id else members
 
 
 def _loaded(body: bytes) -> Any:
@@ -166,6 +187,11 @@ def unreadable(message: str) -> Answer:
 
 def no_data() -> Answer:
     return bad_request(17, "NoDataProcessedException", "No data has been processed for this endpoint")
+
+
+def bad_key(message: str) -> Answer:
+    """A 400 about the Idempotency-Key: what else it says is known to nobody, so it has no number and no elements."""
+    return Answer(400, json_text({"Message": message}).encode())
 
 
 def bad_query(message: str) -> Answer:

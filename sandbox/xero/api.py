@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from sandbox.server import Desk
 from sandbox.xero import connections
-from sandbox.xero.answers import Answer, ApiRequest, Refused, new_answer_id, refused_with
+from sandbox.xero.answers import Answer, ApiRequest, Refused, bad_key, new_answer_id
 from sandbox.xero.door import Admitted, Caller, Sent, admit, allowance, bearer, read_sent, take
 from sandbox.xero.routes import WRITES, handled
 from sandbox.xero.world import StoredAnswer, XeroWorld, world_of
@@ -67,7 +67,7 @@ class Api:
         if not sent.key:
             return await self._serve(sent, admitted, id)
         if len(sent.key) > LONGEST_KEY:
-            return refused_with(f"Idempotency-Key is too long. Maximum of {LONGEST_KEY} characters allowed")
+            return bad_key(f"Idempotency-Key is too long. Maximum of {LONGEST_KEY} characters allowed")
         slot = (admitted.access.client_id, sent.key)
         while slot in self.running:
             await self.running[slot].wait()
@@ -143,7 +143,7 @@ def _stored(world: XeroWorld, slot: tuple[str, str]) -> StoredAnswer | None:
 
 def _repeated(stored: StoredAnswer, sent: Sent) -> Answer:
     if stored.fingerprint != sent.fingerprint:
-        return refused_with("The Idempotency-Key was already used with another request")
+        return bad_key("The Idempotency-Key was already used with another request")
     return Answer(stored.status, stored.body, stored.media)
 
 

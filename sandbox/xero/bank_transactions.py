@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from operator import attrgetter
 
-from sandbox.xero.answers import Answer, ApiRequest, Refused, invalid, not_found
+from sandbox.xero.answers import Answer, ApiRequest, Refused, in_answer_order, invalid, not_found
 from sandbox.xero.drafts import Draft, read_draft, save
 from sandbox.xero.formats import JSON
 from sandbox.xero.listing import Listing, check_breadth, one_page, text_member, word_member
@@ -14,6 +14,7 @@ from sandbox.xero.shapes import bank_transaction, bank_transaction_text, complai
 from sandbox.xero.where import Member
 
 PASSING_TROUBLE = "The document could not be saved. Please try again."
+PASSING_WARNING = "The document was saved and should be looked at."
 
 LISTING = Listing(
     "BankTransaction",
@@ -127,17 +128,12 @@ def _refuse_some(request: ApiRequest, drafts: Sequence[Draft]) -> None:
 def _result(request: ApiRequest, draft: Draft, marked: bool) -> JSON:
     if not draft.good:
         return {**draft.echo(request), "StatusAttributeString": "ERROR"}
+    if request.world.switches.warned_elements > 0:
+        request.world.switches.warned_elements -= 1
+        draft.warnings.append(PASSING_WARNING)
     members = bank_transaction(save(request, draft), request.style)
     if draft.warnings:
         members["Warnings"] = complaints(draft.warnings)
     if marked:
         members["StatusAttributeString"] = "WARNING" if draft.warnings else "OK"
     return members
-
-
-def in_answer_order(request: ApiRequest, elements: Sequence[JSON]) -> list[JSON]:
-    """Return the elements as asked, or with their halves swapped: the order is promised nowhere."""
-    if not request.world.switches.shuffled:
-        return list(elements)
-    half = len(elements) // 2
-    return [*elements[half:], *elements[:half]]

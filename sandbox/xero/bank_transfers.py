@@ -6,13 +6,21 @@ from decimal import Decimal
 from operator import attrgetter
 
 from sandbox.xero import elements as read
-from sandbox.xero.answers import Answer, ApiRequest, Refused, invalid, not_found, refused_with
-from sandbox.xero.drafts import with_failed_id
+from sandbox.xero.answers import (
+    Answer,
+    ApiRequest,
+    Refused,
+    in_answer_order,
+    invalid,
+    not_found,
+    refused_with,
+    with_failed_id,
+)
 from sandbox.xero.formats import JSON, day_in_words, ms_date
 from sandbox.xero.listing import Listing, check_breadth, text_member, word_member
 from sandbox.xero.organisation import Organisation
-from sandbox.xero.records import Account, BankTransaction, BankTransfer, Tracked
-from sandbox.xero.rules import find_account, find_tracking
+from sandbox.xero.records import Account, BankTransfer, Tracked
+from sandbox.xero.rules import MOST_TRACKING, find_account, find_tracking
 from sandbox.xero.shapes import bank_transfer, complaints, places
 from sandbox.xero.where import Member
 
@@ -91,7 +99,8 @@ def put_many(request: ApiRequest) -> Answer:
         _check(request, draft)
     if any(draft.errors for draft in drafts):
         return invalid(_echo(request, draft) for draft in drafts if draft.errors)
-    return _answer(request, *(_save(request, draft) for draft in drafts))
+    made = [bank_transfer(_save(request, draft), request.style) for draft in drafts]
+    return request.envelope("BankTransfers", in_answer_order(request, made))
 
 
 def _read(request: ApiRequest, element: JSON) -> TransferDraft:
@@ -127,11 +136,15 @@ def _check(request: ApiRequest, draft: TransferDraft) -> None:
     if draft.amount <= 0:
         errors.append("The amount of a bank transfer must be greater than zero")
     if len(draft.reference) > switches.reference_length:
-        errors.append(f"Reference is too long. Maximum of {switches.reference_length} characters allowed")
+        if switches.reference_mode == "error":
+            errors.append(f"Reference is too long. Maximum of {switches.reference_length} characters allowed")
+        draft.reference = draft.reference[: switches.reference_length]
     broken = request.organisation.lock_broken(draft.day)
     if broken:
         name, lock = broken
         errors.append(f"The document date cannot be before the {name} lock date, currently set at {day_in_words(lock)}")
+    if any(len(side) > MOST_TRACKING for side in draft.tracking):
+        errors.append("Each side of a bank transfer can have at most one option of each of two tracking categories")
     if switches.tracking == "refuse" and any(None in side for side in draft.tracking):
         errors.append("The tracking category or option does not exist or is archived")
 
@@ -159,45 +172,12 @@ def _save(request: ApiRequest, draft: TransferDraft) -> BankTransfer:
     first, second = draft.accounts
     assert first
     assert second
-    id, now = request.world.new_id("bank transfer"), request.now
-    transfer = BankTransfer(
-        id=id,
-        from_account=first,
-        to_account=second,
-        amount=draft.amount,
-        date=draft.day,
-        created=now,
-        updated=now,
-        from_leg=_leg(request, "SPEND-TRANSFER", first, draft, id),
-        to_leg=_leg(request, "RECEIVE-TRANSFER", second, draft, id),
-        reference=draft.reference,
-        from_tracking=[one for one in draft.tracking[0] if one],
-        to_tracking=[one for one in draft.tracking[1] if one],
-    )
+    transfer = request.organisation.add_transfer(first, second, draft.amount, draft.day, draft.reference)
+    transfer.from_tracking, transfer.to_tracking = ([one for one in side if one] for side in draft.tracking)
     transfer.from_leg.is_reconciled, transfer.to_leg.is_reconciled = draft.reconciled
-    request.organisation.bank_transfers[id] = transfer
     details = f"Created through the Xero API using {request.app.name}"
     request.organisation.note(transfer, "Created", details, "System Generated")
     return transfer
-
-
-def _leg(request: ApiRequest, type: str, account: Account, draft: TransferDraft, transfer_id: str) -> BankTransaction:
-    return request.organisation.add_transaction(
-        BankTransaction(
-            id=request.world.new_id("bank transaction"),
-            type=type,
-            bank_account=account,
-            contact=None,
-            date=draft.day,
-            lines=[],
-            updated=request.now,
-            reference=draft.reference,
-            currency=account.currency or request.organisation.currency,
-            sub_total=draft.amount,
-            total=draft.amount,
-            transfer_id=transfer_id,
-        )
-    )
 
 
 # Deleting

@@ -16,7 +16,7 @@ from sandbox.server import Desk
 from sandbox.xero.identity import read_form
 from sandbox.xero.organisation import Organisation
 from sandbox.xero.pages import TEMPLATES, page
-from sandbox.xero.records import Account, BankTransaction
+from sandbox.xero.records import Account, BankTransaction, BankTransfer, Contact
 from sandbox.xero.switches import Switches
 from sandbox.xero.world import XeroWorld, world_of
 
@@ -115,6 +115,7 @@ def _set_up(visit: Visit) -> Response:
     organisation.period_lock_date = _day(form.get("period_lock_date", ""))
     organisation.end_of_year_lock_date = _day(form.get("end_of_year_lock_date", ""))
     organisation.pays_tax = "pays_tax" in form
+    organisation.multicurrency = "multicurrency" in form
     organisation.offline = "offline" in form
     return visit.back()
 
@@ -223,7 +224,14 @@ def _enter(visit: Visit) -> Response:
 
 
 def _file(visit: Visit) -> Response:
-    one: BankTransaction = _found(visit.organisation.bank_transactions, visit.path["id"])
+    return _download(visit, _found(visit.organisation.bank_transactions, visit.path["id"]))
+
+
+def _transfer_file(visit: Visit) -> Response:
+    return _download(visit, _found(visit.organisation.bank_transfers, visit.path["id"]))
+
+
+def _download(visit: Visit, one: BankTransaction | BankTransfer) -> Response:
     found = next((file for file in one.attachments if file.id == visit.path["file"]), None)
     if found is None:
         raise Missing
@@ -246,9 +254,15 @@ def _transfer(visit: Visit) -> Response:
     return page("transfer.html", organisation=visit.organisation, one=one)
 
 
-def _delete_transfer(visit: Visit) -> Response:
-    one = _found(visit.organisation.bank_transfers, visit.path["id"])
-    visit.organisation.delete_transfer(one, "A person")
+def _change_transfer(visit: Visit) -> Response:
+    organisation, form = visit.organisation, visit.form
+    one: BankTransfer = _found(organisation.bank_transfers, visit.path["id"])
+    if form.get("action") == "delete":
+        organisation.delete_transfer(one, "A person")
+    elif form.get("action") == "edit":
+        organisation.edit_transfer(one, form.get("reference", "").strip())
+    else:
+        raise Rejected("This transfer cannot be changed in this way.")
     return visit.back("transfers", one.id)
 
 
@@ -261,7 +275,9 @@ def _contacts(visit: Visit) -> Response:
 
 def _change_contact(visit: Visit) -> Response:
     organisation = visit.organisation
-    one = _found(organisation.contacts, visit.path["id"])
+    one: Contact = _found(organisation.contacts, visit.path["id"])
+    if visit.form.get("action") == "merge":
+        return _merge_contact(visit, one)
     changes = _changes(visit.form)
     active = changes.get("status", one.status) == "ACTIVE"
     twin = organisation.active_contact(changes.get("name", one.name))
@@ -271,9 +287,24 @@ def _change_contact(visit: Visit) -> Response:
     return visit.back("contacts")
 
 
+def _merge_contact(visit: Visit, one: Contact) -> Response:
+    into = visit.organisation.active_contact(visit.form.get("name", ""))
+    if into in (None, one):
+        raise Rejected("Give the name of another active contact.")
+    visit.organisation.merge_contact(one, into)
+    return visit.back("contacts")
+
+
 def _accounts(visit: Visit) -> Response:
-    rows = sorted(visit.organisation.accounts.values(), key=lambda one: (one.code, one.name))
-    return page("accounts.html", organisation=visit.organisation, rows=rows)
+    organisation = visit.organisation
+    rows = sorted(organisation.accounts.values(), key=lambda one: (one.code, one.name))
+    return page("accounts.html", organisation=organisation, rows=rows, rates=list(organisation.tax_rates.values()))
+
+
+def _change_tax_rate(visit: Visit) -> Response:
+    one = _found(visit.organisation.tax_rates, visit.path["id"])
+    visit.organisation.change_tax_rate(one, **_changes(visit.form))
+    return visit.back("accounts")
 
 
 def _change_account(visit: Visit) -> Response:
@@ -284,6 +315,18 @@ def _change_account(visit: Visit) -> Response:
 
 def _tracking(visit: Visit) -> Response:
     return page("tracking.html", organisation=visit.organisation, rows=list(visit.organisation.tracking.values()))
+
+
+def _add_tracking(visit: Visit) -> Response:
+    """Add a category, or an option to the category the form names."""
+    organisation, name = visit.organisation, visit.form.get("name", "").strip()
+    if not name:
+        raise Rejected("Give a name.")
+    if visit.form.get("category"):
+        organisation.add_tracking_option(_found(organisation.tracking, visit.form["category"]), name)
+    else:
+        organisation.add_tracking(name)
+    return visit.back("tracking")
 
 
 def _change_tracking(visit: Visit) -> Response:
@@ -357,11 +400,14 @@ VIEWS: list[tuple[str, str, View]] = [
     ("GET", "/{organisation}/transactions/{id}/files/{file}", _file),
     ("GET", "/{organisation}/transfers", _transfers),
     ("GET", "/{organisation}/transfers/{id}", _transfer),
-    ("POST", "/{organisation}/transfers/{id}", _delete_transfer),
+    ("POST", "/{organisation}/transfers/{id}", _change_transfer),
+    ("GET", "/{organisation}/transfers/{id}/files/{file}", _transfer_file),
     ("GET", "/{organisation}/contacts", _contacts),
     ("POST", "/{organisation}/contacts/{id}", _change_contact),
     ("GET", "/{organisation}/accounts", _accounts),
     ("POST", "/{organisation}/accounts/{id}", _change_account),
+    ("POST", "/{organisation}/tax-rates/{id}", _change_tax_rate),
     ("GET", "/{organisation}/tracking", _tracking),
+    ("POST", "/{organisation}/tracking", _add_tracking),
     ("POST", "/{organisation}/tracking/{id}", _change_tracking),
 ]

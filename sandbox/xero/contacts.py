@@ -6,8 +6,8 @@ from operator import attrgetter
 from typing import Any
 
 from sandbox.xero import elements as read
-from sandbox.xero.answers import Answer, ApiRequest, Refused, invalid, not_found
-from sandbox.xero.formats import JSON, ZERO_ID
+from sandbox.xero.answers import Answer, ApiRequest, Refused, in_answer_order, invalid, not_found, with_failed_id
+from sandbox.xero.formats import JSON
 from sandbox.xero.listing import Listing, check_breadth, one_page, text_member, word_member
 from sandbox.xero.organisation import Organisation, name_key
 from sandbox.xero.records import Contact
@@ -149,7 +149,7 @@ def _write(request: ApiRequest, drafts: Sequence[ContactDraft], summarize: bool)
     if summarize and any(draft.errors for draft in drafts):
         return invalid(_echo(request, draft) for draft in drafts if draft.errors)
     marked = not summarize
-    return request.envelope("Contacts", [_result(request, draft, marked) for draft in drafts])
+    return request.envelope("Contacts", in_answer_order(request, [_result(request, one, marked) for one in drafts]))
 
 
 def _check(request: ApiRequest, draft: ContactDraft, seen: set[str]) -> None:
@@ -190,8 +190,8 @@ def _check_numbers(organisation: Organisation, draft: ContactDraft) -> None:
 
 def _echo(request: ApiRequest, draft: ContactDraft) -> JSON:
     members = {name: value for name, value in draft.element.items() if value is not None}
-    members.setdefault("ContactID", draft.existing.id if draft.existing else ZERO_ID)
-    return members | {"HasValidationErrors": True, "ValidationErrors": complaints(draft.errors)}
+    members |= {"HasValidationErrors": True, "ValidationErrors": complaints(draft.errors)}
+    return with_failed_id(request, members, "ContactID", draft.existing.id if draft.existing else "")
 
 
 def _result(request: ApiRequest, draft: ContactDraft, marked: bool) -> JSON:

@@ -149,7 +149,7 @@ def _too_many(world: XeroWorld, broken: TooMany) -> Answer:
     switches = world.switches
     headers = {"X-Rate-Limit-Problem": CASES[switches.limit_problem_case](broken.problem)}
     if broken.retry_after is not None:
-        headers["Retry-After"] = str(broken.retry_after)
+        headers["Retry-After"] = str(switches.limit_retry_after or broken.retry_after)
     return Answer(429, switches.limit_body.encode(), "text/plain", headers | allowance(broken.left))
 
 

@@ -5,9 +5,9 @@ from datetime import date
 from decimal import Decimal
 
 from sandbox.xero import elements as read
-from sandbox.xero.answers import ApiRequest
+from sandbox.xero.answers import ApiRequest, with_failed_id
 from sandbox.xero.contacts import apply_changes, changes_in
-from sandbox.xero.formats import JSON, ZERO_ID, ms_date
+from sandbox.xero.formats import JSON, ms_date
 from sandbox.xero.records import Account, BankTransaction, Contact, Line
 from sandbox.xero.shapes import bank_account, complaints, places, tracked
 
@@ -127,14 +127,6 @@ def _line_echo(draft: LineDraft, nested: bool) -> JSON:
     if line.account:
         members |= {"AccountID": line.account.id, "AccountCode": line.account.code}
     return members
-
-
-def with_failed_id(request: ApiRequest, members: JSON, name: str, sent: str) -> JSON:
-    """Give a refused element its id: the one sent, else by the switch."""
-    members.pop(name, None)
-    kinds = {"zero": ZERO_ID, "none": "", "real": request.world.new_id("refused element")}
-    id = sent or kinds[request.world.switches.failed_id]
-    return {name: id, **members} if id else members
 
 
 # Reading

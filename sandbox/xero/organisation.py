@@ -183,6 +183,16 @@ class Organisation:
         self._index(contact)
         return contact
 
+    def merge_contact(self, contact: Contact, into: Contact) -> Contact:
+        """Archive a contact in favour of another; its documents follow and its stamp stays, as in Xero."""
+        stamp = contact.updated
+        self.change_contact(contact, status="ARCHIVED", merged_to=into.id)
+        contact.updated = stamp
+        for one in self.bank_transactions.values():
+            if one.contact is contact:
+                one.contact = into
+        return contact
+
     def _index(self, contact: Contact) -> None:
         if contact.status == "ACTIVE":
             self.names[name_key(contact.name)] = contact
@@ -208,6 +218,13 @@ class Organisation:
         self.tax_rates[tax_type] = TaxRate(name, tax_type, Decimal(rate), **fields)
         return self.tax_rates[tax_type]
 
+    def change_tax_rate(self, rate: TaxRate, **fields: Any) -> TaxRate:
+        """Rename, delete or restore a rate: `change_tax_rate(rate, status="DELETED")`."""
+        for name, value in fields.items():
+            setattr(rate, name, value)
+        self.revision += 1
+        return rate
+
     # Documents
 
     def add_transaction(self, transaction: BankTransaction) -> BankTransaction:
@@ -225,6 +242,55 @@ class Organisation:
         transaction = self._spend(reference, money(amount), fields)
         self.note(transaction, "Created", f"Entered by hand, {transaction.total}", "A person")
         return self.add_transaction(transaction)
+
+    def add_transfer(
+        self, first: Account, second: Account, amount: Decimal, day: date, reference: str = ""
+    ) -> BankTransfer:
+        """Move money from the first bank account to the second; each has a leg of it among its transactions."""
+        id, now = self.world.new_id("bank transfer"), self.world.now()
+        transfer = BankTransfer(
+            id=id,
+            from_account=first,
+            to_account=second,
+            amount=amount,
+            date=day,
+            created=now,
+            updated=now,
+            from_leg=self._leg("SPEND-TRANSFER", first, amount, day, reference, id),
+            to_leg=self._leg("RECEIVE-TRANSFER", second, amount, day, reference, id),
+            reference=reference,
+        )
+        self.bank_transfers[id] = transfer
+        return transfer
+
+    def _leg(
+        self, type: str, account: Account, amount: Decimal, day: date, reference: str, transfer_id: str
+    ) -> BankTransaction:
+        return self.add_transaction(
+            BankTransaction(
+                id=self.world.new_id("bank transaction"),
+                type=type,
+                bank_account=account,
+                contact=None,
+                date=day,
+                lines=[],
+                updated=self.world.now(),
+                reference=reference,
+                currency=account.currency or self.currency,
+                sub_total=amount,
+                total=amount,
+                transfer_id=transfer_id,
+            )
+        )
+
+    def transfer_by_hand(
+        self, first: str, second: str, amount: Decimal | str, date: date | None = None, reference: str = ""
+    ) -> BankTransfer:
+        """Move money between two bank accounts, by id, code or name, as a person would."""
+        sides = self.account(first), self.account(second)
+        transfer = self.add_transfer(*sides, money(amount), date or self.today(), reference)
+        self.note(transfer, "Created", f"Entered by hand, {transfer.amount}", "A person")
+        return transfer
 
     def _spend(self, reference: str, amount: Decimal, fields: Mapping[str, Any]) -> BankTransaction:
         account = self._pick_account(fields.get("account"))
@@ -361,6 +427,14 @@ class Organisation:
         transaction.updated = self.world.now()
         self.note(transaction, "Edited", "", "A person")
         return transaction
+
+    def edit_transfer(self, transfer: BankTransfer, reference: str) -> BankTransfer:
+        """Change the reference, on both legs too; amount, day and accounts never change."""
+        for one in (transfer, transfer.from_leg, transfer.to_leg):
+            one.reference = reference
+            one.updated = self.world.now()
+        self.note(transfer, "Edited", "", "A person")
+        return transfer
 
     def attach(self, id: str, file_name: str, content: bytes, mime_type: str) -> Attachment:
         attachment = Attachment(self.world.new_id("attachment"), file_name, mime_type, content)

@@ -27,6 +27,7 @@ class Switches:
     concurrent_limit: int = 5
     limit_problem_case: Literal["lower", "title", "upper"] = "lower"
     limit_body: str = ""
+    limit_retry_after: int = 0  # seconds a 429 names in place of the true ones; 0: the true ones
 
     # Time an answer takes; the call occupies one of the concurrent slots meanwhile
     latency: float = 0.0
@@ -41,8 +42,9 @@ class Switches:
     # Batches
     failed_id: Literal["zero", "none", "real"] = "zero"  # the id a refused element carries
     failed_errors: Literal["top", "nested"] = "top"  # "nested": the reason stands only in lines, contact, account
-    shuffled: bool = False
+    shuffled: bool = False  # the answer to a batch of any kind comes in another order
     refused_elements: int = 0  # so many next new bank transactions are refused, at most half of a batch
+    warned_elements: int = 0  # so many next bank transactions are saved with a warning
     body_bytes: int = 3_500_000
 
     # Bank transactions and contacts
@@ -68,4 +70,4 @@ class Switches:
 
     # Format
     date_form: Literal["recorded", "zone", "plain"] = "recorded"  # "recorded" mixes both forms in one body
-    unknown_enum: str = ""  # member of bank transactions that gets a value nobody has heard of
+    unknown_enum: str = ""  # member with a value nobody has heard of: "Type" (bank transactions) or "Accounts.Type"

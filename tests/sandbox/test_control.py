@@ -239,6 +239,31 @@ def test_the_page_switches_faults_limits_and_moods(sandbox):
     assert "Not done" in form(sandbox, "advance", advance_seconds="-5").text
 
 
+def test_a_statement_is_paid_and_its_payments_are_told(sandbox):
+    business = acme(sandbox, funding="Credit")
+    ask = control(sandbox)
+    assert ask.post("pex/payment", json={}).json() == {"message": "The business has no such statement."}
+    statement = business.add_statement(payments=[])
+    paid = {"type": "SameDayACH", "amount": "12.50", "rejected": True, "days_ago": 2}
+    given = ask.post("pex/payment", json=paid).json()
+    assert given["invoice_id"] == statement.invoice_id
+    [told] = ask.get("pex/payments").json()
+    assert (told["payment_id"], told["type"], told["amount"]) == (given["payment_id"], "SameDayACH", "12.50")
+    assert (told["rejected"], statement.payments[0].rejected) == (True, True)
+
+
+def test_the_tags_are_told_with_all_their_options(sandbox):
+    business = acme(sandbox)
+    tag = business.add_tag("Project", options=[("p1", "Maple Street")])
+    tag.add_option("p2", "Harbor View", enabled=False)
+    [told] = control(sandbox).get("pex/tags").json()
+    assert (told["tag_id"], told["deleted"]) == (tag.tag_id, False)
+    assert [tuple(option.values()) for option in told["options"]] == [
+        ("p1", "Maple Street", True),
+        ("p2", "Harbor View", False),
+    ]
+
+
 def test_starting_over_brings_the_seeds(sandbox):
     acme(sandbox, business_id=1)
     assert control(sandbox).post("reset", json={}).json() == {"businesses": [4410, 5520, 6630]}
@@ -264,6 +289,12 @@ def test_the_seeds_hold_one_of_everything(sandbox):
     assert any(row.bill_pay for row in rows)
     kinds = {(row.category, row.description) for row in northwind.business_rows()}
     assert {("BusinessRebate", "Rebate Credit"), ("BusinessFunding", "Rebate Credit")} <= kinds
+    for business in (northwind, harbor):
+        fees = [row for row in business.transactions.values() if row.category.endswith("AccountFee")]
+        assert len({(row.on_card, row.amount > 0) for row in fees}) == 4
+        assert {row.amount > 0 for row in business.card_rows() if row.category == "Dispute"} == {True, False}
+    for category in ("BusinessFunding", "BusinessRebate"):
+        assert {row.amount > 0 for row in northwind.business_rows() if row.category == category} == {True, False}
     payments = {one.type for statement in harbor.statements.values() for one in statement.payments}
     assert len(payments) == 8
     assert {admin.username for admin in world.admins()} == {"dana.admin", "sam.viewer", "riva.admin"}

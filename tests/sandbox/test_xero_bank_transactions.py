@@ -257,6 +257,15 @@ def test_the_reason_may_stand_only_in_the_line(books: Books):
     assert "not a valid code" in bad["LineItems"][0]["ValidationErrors"][0]["Message"]
 
 
+def test_an_element_may_be_saved_with_a_warning(books: Books):
+    books.world.switches.warned_elements = 1
+    answer = books.put("BankTransactions", books.spend(), books.spend(Reference="PEX-2"), query=MIXED)
+    first, second = answer.json()["BankTransactions"]
+    assert (first["StatusAttributeString"], len(first["Warnings"])) == ("WARNING", 1)
+    assert second["StatusAttributeString"] == "OK"
+    assert len(books.organisation.live()) == 2
+
+
 def test_answers_may_come_in_another_order(books: Books):
     books.world.switches.shuffled = True
     elements = [books.spend(Reference=f"PEX-{number}") for number in range(4)]

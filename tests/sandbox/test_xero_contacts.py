@@ -50,6 +50,26 @@ def test_mixed_batches_save_the_good_ones(books: Books):
     assert names(books) == ["Shell", "Delta"]
 
 
+def test_a_refused_contact_may_carry_no_id_or_one_that_looks_real(books: Books):
+    shell = books.organisation.add_contact("Shell")
+
+    def id_of_the_refused() -> str | None:
+        answer = books.put("Contacts", {"Name": "Shell"}, query="?summarizeErrors=false")
+        return answer.json()["Contacts"][0].get("ContactID")
+
+    assert id_of_the_refused() == "00000000-0000-0000-0000-000000000000"
+    books.world.switches.failed_id = "none"
+    assert id_of_the_refused() is None
+    books.world.switches.failed_id = "real"
+    assert id_of_the_refused() not in (None, shell.id)
+
+
+def test_new_contacts_may_be_answered_in_another_order(books: Books):
+    books.world.switches.shuffled = True
+    answer = books.put("Contacts", {"Name": "One"}, {"Name": "Two"}, {"Name": "Three"})
+    assert [row["Name"] for row in answer.json()["Contacts"]] == ["Two", "Three", "One"]
+
+
 def test_post_returns_the_contact_that_has_the_name_or_the_number(books: Books):
     shell = books.organisation.add_contact("Shell", number="C-1")
     answer = books.post("Contacts", {"Name": "shell"}, {"ContactNumber": "C-1"}, {"Name": "New"})

@@ -62,6 +62,9 @@ def test_an_unheard_of_value_can_be_slipped_in(books: Books):
     books.organisation.post_by_hand("R-1")
     books.world.switches.unknown_enum = "LineAmountTypes"
     assert books.records("BankTransactions", page=1)[0]["LineAmountTypes"] == "UNHEARD-OF"
+    books.world.switches.unknown_enum = "Accounts.Type"
+    assert {row["Type"] for row in books.records("Accounts")} == {"UNHEARD-OF"}
+    assert books.records("BankTransactions", page=1)[0]["Type"] == "SPEND"
 
 
 @pytest.mark.parametrize(
@@ -168,6 +171,19 @@ def test_the_problem_may_be_spelt_in_any_case_with_any_body(books: Books):
     assert (refused.headers["X-Rate-Limit-Problem"], refused.text) == ("Minute", "Too many")
 
 
+def test_a_refusal_may_name_another_time_than_the_true_one(books: Books):
+    books.world.switches.limits = True
+    books.world.switches.day_limit = 0
+    books.world.switches.limit_retry_after = 66975
+    assert books.get("Organisation").headers["Retry-After"] == "66975"
+
+
+def test_a_small_plan_has_a_thousand_calls_a_day(books: Books):
+    books.world.switches.limits = True
+    books.world.switches.day_limit = 1000
+    assert books.get("Organisation").headers["X-DayLimit-Remaining"] == "999"
+
+
 def test_a_sixth_call_at_once_is_refused_without_a_time_to_come_back(books: Books):
     books.world.switches.limits = True
     books.world.switches.seconds_per_upload = 0.4
@@ -207,7 +223,7 @@ def test_the_same_request_under_a_key_is_done_once_and_answered_twice(books: Boo
 def test_another_body_under_the_same_key_is_refused_and_writes_nothing(books: Books):
     keyed(books)
     answer = keyed(books, Reference="PEX-2")
-    assert answer.status_code == 400
+    assert (answer.status_code, set(answer.json())) == (400, {"Message"})
     assert [one.reference for one in books.organisation.live()] == ["PEX-1"]
 
 

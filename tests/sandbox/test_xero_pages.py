@@ -112,6 +112,53 @@ def test_a_transaction_is_entered_by_hand_and_a_transfer_deleted(books: Books):
     assert books.organisation.live_transfers() == []
 
 
+def test_a_transfer_shows_tracking_files_and_both_sides_and_takes_another_reference(books: Books):
+    banks = books.organisation.bank_accounts()
+    region = books.organisation.add_tracking("Region", ["North"])
+    sides = {"FromBankAccount": {"AccountID": banks[0].id}, "ToBankAccount": {"AccountID": banks[1].id}}
+    value = {"TrackingCategoryID": region.id, "TrackingOptionID": region.options[0].id}
+    sent = {**sides, "Amount": 5, "Reference": "PEX-T", "FromTracking": [value]}
+    id = books.put("BankTransfers", sent).json()["BankTransfers"][0]["BankTransferID"]
+    books.call("PUT", f"BankTransfers/{id}/Attachments/order.pdf", content=b"%PDF")
+    transfer = books.organisation.bank_transfers[id]
+    shown = page(books, f"/transfers/{id}")
+    for word in ("5.00", "PEX-T", "Region: North", "order.pdf", banks[0].name, banks[1].name, "Created through"):
+        assert word in shown
+    file = books.http.get(f"/xero-books/{books.organisation.id}/transfers/{id}/files/{transfer.attachments[0].id}")
+    assert (file.content, file.headers["content-type"]) == (b"%PDF", "application/pdf")
+    press(books, f"/transfers/{id}", action="edit", reference="Funding of July")
+    press(books, f"/transactions/{transfer.to_leg.id}", action="reconcile")
+    assert {transfer.reference, transfer.from_leg.reference, transfer.to_leg.reference} == {"Funding of July"}
+    assert "Reconciled" in page(books, f"/transfers/{id}")
+    assert "Reconciled" in page(books, "/transfers")
+    assert press(books, f"/transfers/{id}", action="nonsense").status_code == 400
+    assert transfer.status == "AUTHORISED"
+
+
+def test_contacts_are_merged_tracking_added_and_tax_rates_deleted(books: Books):
+    old, new = books.organisation.add_contact("Shell"), books.organisation.add_contact("Shell Oil")
+    rate = books.organisation.add_tax_rate("Tax on Purchases", "INPUT", "8.25")
+    press(books, f"/contacts/{old.id}", action="merge", name="shell oil")
+    assert (old.status, old.merged_to) == ("ARCHIVED", new.id)
+    assert "merged into Shell Oil" in page(books, "/contacts")
+    assert press(books, f"/contacts/{new.id}", action="merge", name="Shell").status_code == 400
+    press(books, "/tracking", name="Region")
+    (region,) = books.organisation.tracking.values()
+    press(books, "/tracking", name="North", category=region.id)
+    assert [option.name for option in region.options] == ["North"]
+    assert press(books, "/tracking", name=" ").status_code == 400
+    press(books, "/tax-rates/INPUT", action="delete")
+    assert rate.status == "DELETED"
+    assert "Tax on Purchases" in page(books, "/accounts")
+
+
+def test_the_plan_may_have_one_currency_only(books: Books):
+    press(books, "", period_lock_date="", end_of_year_lock_date="")
+    assert books.organisation.multicurrency is False
+    press(books, "", period_lock_date="", end_of_year_lock_date="", multicurrency="on")
+    assert books.organisation.multicurrency is True
+
+
 def test_a_deep_link_leads_to_the_transaction(books: Books):
     id = books.accepted(books.spend())["BankTransactionID"]
     target = f"/Bank/ViewTransaction.aspx?bankTransactionID={id}"

@@ -52,6 +52,7 @@ def judged(spec: Spec, books: Books, method: str, path: str, **options: Any) -> 
         "Organisation/Actions",
         "Accounts",
         "TrackingCategories",
+        "TrackingCategories?includeArchived=true",
         "TaxRates",
         "TaxRates/INPUT",
         "Currencies",
@@ -112,6 +113,19 @@ def test_contacts_are_written_and_refused_as_described(spec: Spec, books: Books)
     assert judged(spec, books, "POST", "Contacts", json=both).status_code == 200
 
 
+def test_what_was_archived_merged_or_warned_of_is_as_described(spec: Spec, books: Books):
+    organisation = books.organisation
+    shell, region = organisation.contact("Shell"), next(iter(organisation.tracking.values()))
+    organisation.merge_contact(shell, organisation.add_contact("Shell Oil"))
+    organisation.change_tracking(region.options[0], status="ARCHIVED")
+    assert "MergedToContactID" in judged(spec, books, "GET", "Contacts?includeArchived=true").text
+    assert '"IsArchived":true' in judged(spec, books, "GET", "TrackingCategories?includeArchived=true").text
+    books.world.switches.warned_elements = 1
+    body = {"BankTransactions": [books.spend(Contact={"Name": "Shell Oil"})]}
+    warned = judged(spec, books, "PUT", "BankTransactions?summarizeErrors=false", json=body)
+    assert "WARNING" in warned.text
+
+
 def test_receipts_and_notes_are_as_described(spec: Spec, books: Books):
     id = next(iter(books.organisation.bank_transactions))
     path = f"BankTransactions/{id}/Attachments/receipt.pdf"
@@ -134,6 +148,17 @@ def test_transfers_are_as_described(spec: Spec, books: Books):
     made = judged(spec, books, "PUT", "BankTransfers", json={"BankTransfers": [transfer]})
     id = made.json()["BankTransfers"][0]["BankTransferID"]
     judged(spec, books, "GET", f"BankTransfers/{id}")
+    region = next(iter(books.organisation.tracking.values()))
+    value = {"TrackingCategoryID": region.id, "TrackingOptionID": region.options[0].id}
+    both = {"BankTransfers": [{**transfer, "FromTracking": [value]}, {**transfer, "ToTracking": [value]}]}
+    assert judged(spec, books, "PUT", "BankTransfers", json=both).text.count("Tracking") > 1
+    query = {"where": 'Reference!=null AND Reference=="PEX-T-1"', "order": "Date DESC"}
+    assert judged(spec, books, "GET", "BankTransfers", params=query).text.count('"BankTransferID"') == 3
+    file = f"BankTransfers/{id}/Attachments/order.pdf"
+    assert judged(spec, books, "PUT", file, content=b"%PDF").status_code == 200
+    judged(spec, books, "GET", f"BankTransfers/{id}/Attachments")
+    judged(spec, books, "PUT", f"BankTransfers/{id}/History", json={"HistoryRecords": [{"Details": "Note"}]})
+    judged(spec, books, "GET", f"BankTransfers/{id}/History")
     judged(spec, books, "GET", "BankTransactions?page=1")
     refused = {"BankTransfers": [{**transfer, "Amount": 0}]}
     assert judged(spec, books, "PUT", "BankTransfers", json=refused).status_code == 400

@@ -1,7 +1,7 @@
 """Transfers between bank accounts of the simulated Xero."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -85,6 +85,12 @@ def test_several_in_one_call_are_all_made_or_one_or_none(books: Books, mode: Any
     assert len(books.organisation.bank_transfers) == count
 
 
+def test_several_may_be_answered_in_another_order(books: Books):
+    books.world.switches.shuffled = True
+    answer = books.put("BankTransfers", funding(books), funding(books, Reference="PEX-T-2"))
+    assert [row["Reference"] for row in answer.json()["BankTransfers"]] == ["PEX-T-2", "PEX-T-1"]
+
+
 def test_one_bad_transfer_refuses_all(books: Books):
     assert books.put("BankTransfers", funding(books), funding(books, Amount=0)).status_code == 400
     assert books.organisation.bank_transfers == {}
@@ -127,6 +133,40 @@ def test_deleting_may_succeed_for_some(books: Books):
     rows = books.post("BankTransfers", *elements, query="?summarizeErrors=false").json()["BankTransfers"]
     assert [row.get("StatusAttributeString", "") for row in rows] == ["", "ERROR"]
     assert [one.id for one in books.organisation.live_transfers()] == [two]
+
+
+def test_a_long_reference_is_refused_or_cut(books: Books):
+    answer = books.put("BankTransfers", funding(books, Reference="x" * 256))
+    assert "Reference is too long" in answer.text
+    books.world.switches.reference_mode = "cut"
+    assert made(books, Reference="x" * 256)["Reference"] == "x" * 255
+
+
+def test_tracking_of_a_transfer_is_dropped_or_refused_and_two_at_most(books: Books):
+    categories = [books.organisation.add_tracking(name, ["One"]) for name in ("Region", "Project", "Third")]
+    values = [{"TrackingCategoryID": one.id, "TrackingOptionID": one.options[0].id} for one in categories]
+    assert "two tracking categories" in books.put("BankTransfers", funding(books, ToTracking=values)).text
+    books.organisation.change_tracking(categories[0].options[0], status="ARCHIVED")
+    assert "FromTracking" not in made(books, FromTracking=values[:1])
+    books.world.switches.tracking = "refuse"
+    refused = books.put("BankTransfers", funding(books, FromTracking=values[:1]))
+    assert "does not exist or is archived" in refused.text
+
+
+def test_a_repeat_under_the_same_key_makes_one_transfer(books: Books):
+    for _ in range(2):
+        assert books.put("BankTransfers", funding(books), **{"Idempotency-Key": "k-1"}).status_code == 200
+    assert len(books.organisation.bank_transfers) == 1
+
+
+def test_changes_since_a_moment_show_new_and_deleted_transfers(books: Books):
+    made(books)
+    books.desk.clock.advance(timedelta(minutes=1))
+    since = {"If-Modified-Since": f"{books.world.now():%Y-%m-%dT%H:%M:%S}"}
+    assert books.call("GET", "BankTransfers", headers=since).json()["BankTransfers"] == []
+    later = made(books, Reference="PEX-T-2")["BankTransferID"]
+    found = books.call("GET", "BankTransfers", headers=since).json()["BankTransfers"]
+    assert [row["BankTransferID"] for row in found] == [later]
 
 
 def test_tracking_files_and_notes_stand_on_the_transfer(books: Books):
