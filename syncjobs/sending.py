@@ -1,6 +1,8 @@
 """Look, claim, send, remember: how a due row becomes exactly one record in the books."""
 
 import logging
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -8,15 +10,17 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import IntegrityError
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from connectors.connector import Deadline
 from connectors.errors import NotAuthorized, RetryLater, SettingsNeeded
 from connectors.models import Connection
 from connectors.records import (
+    CLOSED_PERIOD,
     Entry,
     Fate,
     Found,
+    Kind,
     NotSent,
     Outcome,
     Posted,
@@ -29,7 +33,7 @@ from connectors.records import (
 from pexsync import clock
 from pexsync.accounts import installation
 from pexsync.accounts.tenancy import reading
-from syncjobs import checking, keys, ledger, mirror
+from syncjobs import checking, coding, keys, ledger, lookalikes, mirror, shown
 from syncjobs.desk import Desk, as_sent, earlier_keys, key_of
 from syncjobs.judge import Due, Hold, Rules, Wait
 from syncjobs.models import Export, PexTransaction
@@ -199,18 +203,36 @@ def send(desk: Desk, rules: Rules, only: frozenset[int] | None = None) -> None:
     desk.unseen += len(asked) - len(covered)
     with desk.asking_books():
         desk.books.prepare(list(desk.new_parties.values()))
+    left = calls_due(desk)
     for exports in _batches(desk, covered):
         desk.step()
+        desk.delivery.leaves = max(left, 0)
         ready = _ready(desk, rules, exports)
         if ready:
             _send_batch(desk, ready)
+        left -= _calls(desk, Counter(row.kind for row in exports))
         desk.delivery.collect()
         desk.show_receipts()
 
 
+def calls_due(desk: Desk) -> int:
+    """How many calls the books are at most still needed for by what is due: receipts leave them alone.
+
+    What moves between two accounts goes one by one in some systems.
+    """
+    with reading(desk.business.pk):
+        return _calls(desk, dict(desk.due().order_by().values_list("kind").annotate(count=Count("pk"))))
+
+
+def _calls(desk: Desk, rows: Mapping[str, int]) -> int:
+    """So many rows of each kind."""
+    alone = sum(count for kind, count in rows.items() if kind in lookalikes.BY_BANK)
+    return alone + math.ceil((sum(rows.values()) - alone) / desk.books.batch_size)
+
+
 def _names(desk: Desk, only: frozenset[int] | None) -> list[Sent]:
     """What the look is asked for: every row about to go out."""
-    facts = ("source", "pex_id", "generation", "amount", "posting_date", "card_account")
+    facts = ("kind", "source", "pex_id", "generation", "amount", "posting_date", "card_account")
     forgotten = _forgotten_up_to()
     with reading(desk.business.pk):
         rows = desk.due().values_list("pk", "settled_on", "doubted", *facts)
@@ -230,6 +252,7 @@ def _forgotten_up_to() -> date:
 def _expected(
     desk: Desk,
     in_doubt: bool,
+    kind: str,
     source: str,
     pex_id: int,
     generation: int,
@@ -246,6 +269,7 @@ def _expected(
         url=desk.url_of(key, card),
         in_doubt=in_doubt,
         earlier=earlier_keys(source, pex_id, generation),
+        kind=Kind(kind),
     )
 
 
@@ -264,7 +288,7 @@ def _take_found(desk: Desk, rules: Rules, known: Mapping[str, Found]) -> None:
     adopting, holding = [], []
     for export, record in _with_records(desk, exports):
         what = known[key_of(export)]
-        verdict = checking.verdict_on(desk, rules, record, export.generation, export.overruled)
+        verdict = checking.verdict_of(desk, rules, export, record)
         if what.fate is Fate.LIVE and isinstance(verdict, Due):
             adopting.append((export, verdict, what))
         else:
@@ -332,7 +356,7 @@ def _ready(desk: Desk, rules: Rules, exports: Sequence[Export]) -> list[tuple[Ex
     ready = [(export, known[export.pk]) for export in exports if export.pk in known]
     noted, other = [], []
     for export, record in _with_records(desk, [export for export in exports if export.pk not in known]):
-        verdict = checking.verdict_on(desk, rules, record, export.generation, export.overruled)
+        verdict = checking.verdict_of(desk, rules, export, record)
         if not isinstance(verdict, Due):
             other.append((export, verdict, record.amount))
         elif verdict.noted:
@@ -343,13 +367,33 @@ def _ready(desk: Desk, rules: Rules, exports: Sequence[Export]) -> list[tuple[Ex
     _tell(desk, [(row, why) for row, why, _ in other if isinstance(why, Wait | Hold) and checking.needs_you(why)])
     if noted:
         _find_noted(desk, noted)
-    return ready
+    return _as_shown(desk, ready)
+
+
+def _as_shown(desk: Desk, rows: Sequence[tuple[Export, Entry]]) -> list[tuple[Export, Entry]]:
+    """What was confirmed in a preview goes as it was shown there; what is coded otherwise by now goes another time."""
+    if desk.run is None or desk.run.confirmed_at is None:
+        return list(rows)
+    same = [(export, entry) for export, entry in rows if coding.fingerprint(entry) == export.fingerprint]
+    kept = {export.pk for export, _ in same}
+    other = [(export, Due(entry), entry.amount) for export, entry in rows if export.pk not in kept]
+    ledger.judged(desk.actor(Who.JUDGE), other)
+    _tell(desk, [(export, shown.changed("it is coded otherwise now")) for export, _, _ in other])
+    return same
 
 
 def _find_noted(desk: Desk, rows: Sequence[tuple[Export, Entry]]) -> None:
     """PEX carries our note with the row's key, the ledger does not know it as posted: only the books can tell."""
     asked = [
-        Sent(entry.key, entry.amount, date=entry.date, account=entry.account, url=entry.url, in_doubt=True)
+        Sent(
+            entry.key,
+            entry.amount,
+            date=entry.date,
+            account=entry.account,
+            url=entry.url,
+            in_doubt=True,
+            kind=entry.kind,
+        )
         for _, entry in rows
     ]
     found = _look(desk, asked)
@@ -418,8 +462,8 @@ def _remember(desk: Desk, batch: ledger.Batch, outcomes: Mapping[str, Outcome]) 
     refused = ledger.refused(actor, batch, refusals)
     ledger.not_sent(actor, batch, unsent, next((outcome.says for outcome in unsent.values()), ""))
     ledger.unanswered(actor, batch, unknown, "No answer.")
-    said = [(row, refusals[key_of(row)]) for row in refused]
-    _tell(desk, [(row, Wait("refused", no.says, no.cause, no.field, needs_you=True)) for row, no in said])
+    said = [(row, no) for row in refused if (no := refusals[key_of(row)]).cause != CLOSED_PERIOD]
+    _tell(desk, [(row, Wait("refused", no.says, no.reason, no.field, needs_you=True)) for row, no in said])
     desk.count_posted(moved)
     desk.deliver(moved)
     desk.held.step()

@@ -320,6 +320,20 @@ class PexClient:
             return None
         return _object(self._checked(response, Permission.EDIT_BUSINESS))
 
+    def replace_dropdown(self, tag_id: str, body: JSON) -> bool:
+        """Replace a dropdown tag as a whole: options that are not in `body` are gone. See `mapping.dropdown`.
+
+        False when PEX says that the tag was changed or deleted since it was read; nothing was done then. Raises
+        `NoAnswer`, `NotReached`, `RecordRejected`.
+        """
+        headers = {**self._headers(), "Content-Type": "application/json; charset=utf-8"}
+        url = _url(f"Business/Configuration/Tag/Dropdown/{quote(tag_id, safe='')}")
+        response = self._session.write("PUT", url, content=to_json(body), headers=headers)
+        if response.status_code in (404, 409):
+            return False
+        self._checked(response, Permission.EDIT_BUSINESS)
+        return True
+
     # --- the wire
 
     def _headers(self) -> dict[str, str]:

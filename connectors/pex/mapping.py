@@ -466,6 +466,25 @@ def tag(given: JSON) -> TagDefinition:
     )
 
 
+# What a replacement must carry besides the options, else PEX forgets it.
+OF_A_TAG = ("Name", "Description", "Order", "IsRequired", "IsEnabled", "ConcurrencyKey")
+
+
+def dropdown(given: JSON, options: Iterable[TagOption]) -> JSON:
+    """The body that replaces a dropdown as PEX gave it with all its options: only these options differ in it."""
+    rows = {_text(row.get("Value")): row for row in given.get("Options") or () if isinstance(row, dict)}
+    kept = {name: given[name] for name in OF_A_TAG if given.get(name) is not None}
+    return {**kept, "Options": [_option_row(option, rows.get(option.value)) for option in options]}
+
+
+def _option_row(option: TagOption, given: JSON | None) -> JSON:
+    """What is unchanged goes back as it came, with what we do not know of."""
+    if given is None:
+        return {"Name": option.name, "Value": option.value, "Order": option.order, "IsEnabled": option.enabled}
+    name = given["Name"] if _text(given.get("Name")) == option.name else option.name
+    return {**given, "Name": name, "IsEnabled": option.enabled}
+
+
 @dataclass(frozen=True, slots=True)
 class Admin:
     """The person a token belongs to, with the names of the permissions that are switched on."""

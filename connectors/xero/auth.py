@@ -43,7 +43,10 @@ TRIES = 2  # of one refresh token; a repeat within the grace is safe
 RENEWAL_TIMEOUT = 15  # seconds
 SENT_WITHIN = 40  # seconds of a claim in which a try may leave; its answer then comes within the claim's life
 
-ENDED = "The sign-in to Xero has ended. Connect to Xero again."
+ENDED = (
+    "The sign-in to Xero has ended. Most likely somebody took PEX Sync off the Connected apps there, or whoever signed "
+    "in lost access. Connect to Xero again."
+)
 EXPIRED = "The sign-in to Xero was not used for 60 days and has ended. Connect to Xero again."
 
 

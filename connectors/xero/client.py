@@ -20,9 +20,10 @@ from django.conf import settings
 from connectors.connector import Deadline
 from connectors.errors import NoAnswer, NotAuthorized, NotReached, RetryLater, SettingsNeeded
 from connectors.http import Session, json_of, retry_after, to_json
-from connectors.limits import AT_ONCE, SPARE, Limits, Rate, Refusal, Said
+from connectors.limits import AT_ONCE, RESERVED, SPARE, Limits, Rate, Refusal, Said
 from connectors.models import Connection
 from connectors.xero.auth import Access
+from connectors.xero.mapping import Resource
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +31,14 @@ JSON = dict[str, Any]
 Send = Callable[[Mapping[str, str]], httpx.Response]
 
 PAGE_SIZE = 1000
+IDS_PER_CALL = 40  # more make the address too long
 REFUSED = (400, 404, 405, 411, 413, 414, 415, 422)  # Xero read the call, and surely did nothing
 DEFINITE = (10, 14, 16, 17)  # ErrorNumbers: rule of business, unreadable data, unreadable filter, nothing to do
 MINUTE, DAY, APP_MINUTE, CONCURRENT = "minute", "day", "appminute", "concurrent"  # X-Rate-Limit-Problem
 RENEWALS = 2  # the first may only bring what another worker had stored, and that may have ended as well
 CALLS_FOR_LOOKS = 30  # of the day: writing leaves them alone (rule L12)
+CALLS_FOR_DOCUMENTS = 100  # of the day: receipts leave them alone too, for what settles later in the day
+ONE_BY_ONE = "?summarizeErrors=false"  # a bad element does not refuse the others
 NOT_SUBSCRIBED = ("insufficent_scope", "insufficient_scope")  # the first is Xero's own spelling
 
 
@@ -84,6 +88,8 @@ class XeroSession(Session):
         DAY: "Xero's calls for today are used up. The sync goes on by itself when there are new ones.",
         SPARE: "Xero's calls for today are nearly used up; the last ones are kept for looking. The rest goes by itself "
         "when there are new ones.",
+        RESERVED: "Xero's calls for today are kept for transactions. Receipts follow by themselves when there are new "
+        "ones.",
         MINUTE: "Xero takes only so many calls a minute. More go through in a moment.",
         APP_MINUTE: "Xero is busy with our syncs for others. More go through in a moment.",
         CONCURRENT: "Xero is busy with our other calls. We keep trying.",
@@ -121,7 +127,7 @@ def of_company(company: str) -> Limits:
     """
     most = settings.XERO_CALLS_A_MINUTE
     minute = Rate(MINUTE, 60, most, kept=min(most // 6, 10))
-    day = Rate(DAY, 86_400, spare=CALLS_FOR_LOOKS)
+    day = Rate(DAY, 86_400, spare=CALLS_FOR_LOOKS, reserve=CALLS_FOR_DOCUMENTS)
     return Limits(f"{of_app().key}:{company}", (minute, day), at_once=4, kept_at_once=1)
 
 
@@ -143,7 +149,10 @@ class Client:
     # --- who we are ---------------------------------------------------------------------------------------------------
 
     def connections(self) -> list[JSON]:
-        found = json_of(self._read("/connections", tenant=False), "Xero")
+        try:
+            found = json_of(self._read("/connections", tenant=False), "Xero")
+        except BadRequest as error:
+            raise RetryLater(f"Xero does not say what we are connected to: {error}", after=300) from error
         if not isinstance(found, list):
             raise RetryLater("Xero sent an answer that cannot be read. We keep trying.")
         return found
@@ -166,20 +175,31 @@ class Client:
     def accounts(self) -> list[JSON]:
         return self._settings("Accounts", "Accounts")[0]
 
+    def tracking_categories(self) -> list[JSON]:
+        return self._settings("TrackingCategories", "TrackingCategories", {"includeArchived": "true"})[0]
+
     def contacts(self, page: int) -> Page:
         params = {"page": page, "pageSize": PAGE_SIZE, "summaryOnly": "true", "includeArchived": "true"}
         return _page(page, *self._settings("Contacts", "Contacts", params))
 
+    def contacts_of(self, ids: Sequence[str]) -> list[JSON]:
+        """Those of these ids that Xero knows, archived ones too; at most `IDS_PER_CALL`."""
+        params = {"IDs": ",".join(ids), "includeArchived": "true"}
+        return self._settings("Contacts", "Contacts", params)[0]
+
     def create_contacts(self, contacts: Sequence[JSON], deadline: Deadline | None) -> Sequence[JSON]:
-        """One element each; raises `BadRequest` and what `Session.write` raises."""
-        return self._create("Contacts", contacts, deadline).elements
+        """One element each; raises `BadRequest` and what `Session.write` raises.
 
-    # --- bank transactions --------------------------------------------------------------------------------------------
+        PUT creates and nothing else: POST would change a contact of the same name.
+        """
+        return self._create("Contacts", contacts, deadline, query=ONE_BY_ONE).elements
 
-    def bank_transaction(self, record_id: str) -> JSON | None:
+    # --- bank transactions and transfers ------------------------------------------------------------------------------
+
+    def record(self, resource: Resource, record_id: str) -> JSON | None:
         """None when there is none of this id."""
         try:
-            return self._rows(f"BankTransactions/{record_id}", "BankTransactions")[0]
+            return self._rows(f"{resource}/{record_id}", resource)[0]
         except BadRequest as error:
             if error.status == 404:
                 return None
@@ -192,21 +212,34 @@ class Client:
         answer = self._read("/api.xro/2.0/BankTransactions", params=params, headers=headers)
         return _page(page, *_listed(answer, "BankTransactions"))
 
-    def create_bank_transactions(self, rows: Sequence[JSON], deadline: Deadline, turn: int = 1) -> Written:
+    def bank_transfers(self, where: str) -> Page:
+        """Deleted ones too. Xero has no pages here: were there ever some, it is not the last.
+
+        Raises `BadRequest` for a filter Xero cannot read or that matches too much.
+        """
+        answer = self._read("/api.xro/2.0/BankTransfers", params={"where": where, "includeDeleted": "true"})
+        rows, pagination = _listed(answer, "BankTransfers")
+        return Page(rows, pagination.get("pageCount", 1) <= 1, pagination.get("itemCount"))
+
+    def create_bank_transactions(self, rows: Sequence[JSON], deadline: Deadline, turn: str = "1") -> Written:
         """One element each; raises `BadRequest` and what `Session.write` raises.
 
         The same rows in another turn have another Idempotency-Key: Xero then looks at them anew.
         """
-        return self._create("BankTransactions", rows, deadline, turn)
+        return self._create("BankTransactions", rows, deadline, turn, ONE_BY_ONE)
+
+    def create_bank_transfer(self, row: JSON, deadline: Deadline, turn: str = "1") -> Written:
+        """One per call: what Xero makes of several is not known. A refusal is a `BadRequest`; else as above."""
+        return self._create("BankTransfers", [row], deadline, turn)
 
     # --- attachments --------------------------------------------------------------------------------------------------
 
-    def attachments(self, record_id: str) -> list[JSON]:
-        return self._rows(f"BankTransactions/{record_id}/Attachments", "Attachments")
+    def attachments(self, resource: Resource, record_id: str) -> list[JSON]:
+        return self._rows(f"{resource}/{record_id}/Attachments", "Attachments")
 
-    def attach(self, record_id: str, name: str, path: Path, content_type: str) -> JSON:
+    def attach(self, resource: Resource, record_id: str, name: str, path: Path, content_type: str) -> JSON:
         """The same name again overwrites. Raises `BadRequest` and what `Session.write` raises."""
-        address = f"{_api()}/BankTransactions/{record_id}/Attachments/{quote(name, safe='')}"
+        address = f"{_api()}/{resource}/{record_id}/Attachments/{quote(name, safe='')}"
 
         def send(headers: Mapping[str, str]) -> httpx.Response:
             with path.open("rb") as file:
@@ -229,8 +262,10 @@ class Client:
         except BadRequest as error:
             raise RetryLater(f"Xero does not show its settings at the moment: {error}", after=300) from error
 
-    def _create(self, name: str, rows: Sequence[JSON], deadline: Deadline | None, turn: int = 1) -> Written:
-        path = f"/api.xro/2.0/{name}?summarizeErrors=false"
+    def _create(
+        self, name: str, rows: Sequence[JSON], deadline: Deadline | None, turn: str = "1", query: str = ""
+    ) -> Written:
+        path = f"/api.xro/2.0/{name}{query}"
         address = f"{settings.XERO_API_URL}{path}"
         body = to_json({name: rows})
         key = self._key(f"PUT {path} {turn}", body)
@@ -301,10 +336,17 @@ class Client:
     def _check_still_connected(self, answer: httpx.Response, tenant: bool) -> None:
         """A 403 has several reasons; the list of connections tells whether the person took the access away."""
         _log(answer, "xero forbids")
-        if _body(answer).get("Detail") != "AuthenticationUnsuccessful":
+        body = _body(answer)
+        if not body:
+            # A page instead of JSON: Xero does not take our TLS, or something stands in between.
+            logger.error("xero forbids this installation", extra={"status": answer.status_code})
+        if body.get("Detail") != "AuthenticationUnsuccessful" and (tenant or not body):
             return
         if not tenant or self._company() not in {row.get("tenantId") for row in self.connections()}:
-            raise NotAuthorized("The Xero organisation is not connected to this app any more. Connect to Xero again.")
+            raise NotAuthorized(
+                "The Xero organisation is not connected to this app any more: somebody disconnected it in Xero, or it "
+                "is closed to whoever signed in. Connect to Xero again."
+            )
 
 
 def _api() -> str:
@@ -326,6 +368,7 @@ def _fail(answer: httpx.Response) -> NoReturn:
     _log(answer, "xero refuses")
     status = answer.status_code
     if status == 401:
+        _check_scope(answer)
         raise NotAuthorized("Xero does not accept our sign-in any more. Connect to Xero again.")
     if status == 403:
         raise RetryLater("Xero does not let us into this organisation at the moment. We keep trying.", after=900)

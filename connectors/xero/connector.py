@@ -1,7 +1,8 @@
 """Xero's declaration and its verbs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from typing import ClassVar
 
 from django.conf import settings
 
@@ -10,6 +11,7 @@ from connectors.errors import NotAuthorized, RetryLater, SettingsNeeded
 from connectors.limits import Limits
 from connectors.models import Connection
 from connectors.records import (
+    PARTY,
     BookRecord,
     Company,
     Entry,
@@ -19,10 +21,12 @@ from connectors.records import (
     Kind,
     Option,
     Outcome,
+    Party,
     Receipt,
+    Refused,
     Sent,
 )
-from connectors.settings import ONE_PARTY, Settings
+from connectors.settings import ONE_PARTY, TAG, Settings
 from connectors.xero import auth, export, mapping
 from connectors.xero.client import Client, of_app, of_company
 from connectors.xero.options import Books
@@ -35,20 +39,25 @@ class Xero(Connector):
     tagline = "Send PEX purchases and their receipts to Xero, coded and ready to reconcile."
     more = (
         "Every settled PEX purchase becomes a spend money transaction on the Xero bank account that stands for PEX, "
-        "a refund becomes receive money, and receipts are attached. Each one is booked exactly once.",
+        "a refund becomes receive money, and receipts are attached. Fees, rebates, transfers and bill payments are "
+        "booked where you switch them on. Each one is booked exactly once.",
         "You need an administrator's sign-in on both sides, a bank account in US dollars in Xero that stands for PEX, "
         "and, where tags are to choose the account, a dropdown tag in PEX.",
         "It helps to be signed in to Xero in another tab of this browser before you press CONNECT.",
     )
-    kinds = (Kind.PURCHASE,)
+    kinds = (Kind.PURCHASE, Kind.FEE, Kind.TRANSFER, Kind.BILL_PAYMENT, Kind.REBATE)
+    needs: ClassVar[Mapping[Kind, Kind]] = {Kind.REBATE: Kind.PURCHASE}
     note = "Synced with Xero"
     foreign_marks = ("Synced with Xero",)
+    receipt_limits = "Xero keeps ten files of one transaction, of up to 10 MB each."
     batch_size = 50
     receipts = Receipts.AFTER
     resync = Resync.NOTE
     settle_after = timedelta(minutes=10)
     where = "in Xero"
     stages = "Fields"
+    sign_up = "https://www.xero.com/signup/"
+    status_page = "https://status.xero.com/"
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
@@ -104,7 +113,7 @@ class Xero(Connector):
     # --- settings -----------------------------------------------------------------------------------------------------
 
     def fields(self) -> Sequence[Field]:
-        return [mapping.ACCOUNT]
+        return [*mapping.FIELDS, *mapping.tracking_fields(self._books.tracking)]
 
     def options(self, field: str) -> Sequence[Option]:
         if field == "account":
@@ -113,10 +122,12 @@ class Xero(Connector):
             return self._books.bank_accounts
         if field == "party":
             return mapping.contact_options(self._books.contacts.rows)
+        if field.startswith(mapping.TRACKING):
+            return mapping.tracking_options(self._books.tracking, field)
         raise LookupError(f"Xero has no field {field!r}")
 
     def check(self) -> Sequence[Finding]:
-        """The organisation first: when it cannot be reached nothing else is asked."""
+        """The organisation first: when it cannot be reached nothing else is asked. Raises `NotAuthorized`."""
         try:
             organisation = self._books.organisation
             return [
@@ -125,9 +136,8 @@ class Xero(Connector):
                 self._pex_account(),
                 self._open_period(),
                 *self._contact(),
+                *self._unfit(),
             ]
-        except NotAuthorized as error:
-            return [Finding("Xero organisation", "missing", error.says, "Press RE-CONNECT and allow access in Xero.")]
         except SettingsNeeded as error:
             return [Finding("Xero organisation", "missing", error.says, "Choose the organisation on Connect.")]
         except RetryLater as error:
@@ -182,6 +192,37 @@ class Xero(Connector):
         fix = "Add or restore a contact in Xero (for example PEX), then choose it in the settings."
         return [Finding("Contact", "missing", says, fix)]
 
+    def _unfit(self) -> Iterator[Finding]:
+        """What the settings name of every kind and Xero does not take any more; nothing where all is in order."""
+        chosen, fields = Settings.parse(self.connection.settings), self.fields()
+        for wanted in fields:
+            for kind in chosen.kinds.intersection(wanted.kinds):
+                source = chosen.source(kind, wanted.key)
+                value = source.default if source.source == TAG else source.value
+                says = self._trouble(wanted, value) if value and not wanted.text else ""
+                if says:
+                    name = f"{wanted.label} of {kind.label}s"
+                    yield Finding(name, "missing", says, "Restore it there, or choose another in the settings.")
+        mapped = {key for key, source in chosen.fields.items() if source.tag or source.value}
+        mapped.update(key for values in chosen.by_kind.values() for key, value in values.items() if value)
+        if any(key.startswith(mapping.TRACKING) for key in mapped - {wanted.key for wanted in fields}):
+            says = "A tracking category of the settings is archived in Xero: nothing is coded with it."
+            yield Finding("Tracking categories", "missing", says, "Restore it there, or map another in the settings.")
+
+    def _trouble(self, wanted: Field, value: str) -> str:
+        """Why Xero does not take this value of a field; "" when it does."""
+        if wanted.key == PARTY:
+            answer = self._books.contacts.resolve([Party(id=value)], None)[Party(id=value)]
+            return answer.says if isinstance(answer, Refused) else ""
+        option = next((each for each in self.options(wanted.list_name) if each.id == value), None)
+        if option is None:
+            return "It is not in Xero any more."
+        if not option.active:
+            return f"{option.label} is archived in Xero."
+        if wanted.list_name == mapping.BANKS and option.group != mapping.PEX_CURRENCY:
+            return f"{option.label} is kept in {option.group or 'no known currency'}, not in US dollars."
+        return ""
+
     # --- the books ----------------------------------------------------------------------------------------------------
 
     def books(self, first: date, last: date) -> Sequence[BookRecord]:
@@ -195,7 +236,11 @@ class Xero(Connector):
 
     def prepare(self, entries: Sequence[Entry]) -> None:
         """Create the contacts of many entries at once, fifty per call, before any of them is claimed."""
-        self._books.contacts.resolve((entry.party for entry in entries), None)
+        parties = (entry.party for entry in entries if entry.kind not in mapping.BETWEEN_BANKS)
+        self._books.contacts.resolve(parties, None)
+
+    def missing_parties(self, parties: Sequence[Party]) -> Sequence[Party]:
+        return self._books.contacts.missing(parties)
 
     def post(self, entries: Sequence[Entry], deadline: Deadline) -> Mapping[str, Outcome]:
         return export.post(self._books, entries, deadline)
@@ -204,6 +249,6 @@ class Xero(Connector):
         return export.attach(self.client, record_id, receipts)
 
     def url_of(self, business_id: int, key: str, account_id: int | None) -> str:
-        """`business_id` is PEX's. Fees of the business have no card: the address still tells them apart."""
-        page = f"cards/{account_id}/detail" if account_id else "transactions"
+        """`business_id` is PEX's. What has no card leads to the dashboard's own page: PEX has none of one transaction."""
+        page = f"cards/{account_id}/detail" if account_id else ""
         return f"{settings.PEX_DASHBOARD_URL}/{page}?transaction={business_id}-{key}"

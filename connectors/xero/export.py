@@ -1,18 +1,21 @@
 """Posting to Xero, looking for what was posted, attaching receipts: the verbs that must never double or lose."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import takewhile
 
 from connectors.connector import Deadline
 from connectors.errors import NoAnswer, NotAuthorized, NotReached, RecordRejected, RetryLater
 from connectors.records import (
+    ACCOUNT,
     BookRecord,
     Entry,
     Found,
     NotSent,
     Option,
     Outcome,
+    Party,
     Posted,
     Receipt,
     Refused,
@@ -21,13 +24,15 @@ from connectors.records import (
 )
 from connectors.xero import mapping
 from connectors.xero.client import PAGE_SIZE, BadRequest, Client
-from connectors.xero.mapping import JSON
+from connectors.xero.mapping import BANKS, BETWEEN_BANKS, JSON, Record, Resource
 from connectors.xero.options import Books
 
 FREE_CALLS = 5  # of one look, for rows that were never in doubt (rule L1)
 LARGEST_FILE = 10_000_000
 MOST_FILES = 10
 TURNS = 4  # of one batch that Xero answers from memory
+SILENCES = 2  # transfers in a row without an answer, after which the others wait: each has to be looked for
+SILENCE = 60.0  # seconds
 
 Batch = Sequence[tuple[Entry, JSON]]
 
@@ -35,34 +40,93 @@ Batch = Sequence[tuple[Entry, JSON]]
 # --- post -------------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """All that is read before anything is sent; the organisation for the links too."""
+
+    contacts: Mapping[Party, str | Outcome]
+    banks: Mapping[str, Option]
+    tax: str
+    tracking: Sequence[JSON]
+
+
 def post(books: Books, entries: Sequence[Entry], deadline: Deadline) -> dict[str, Outcome]:
     """One outcome per key. Raises `NotAuthorized` and `SettingsNeeded` only while nothing was sent."""
-    try:  # all that is read, the organisation for the links too, is read before anything is sent
-        contacts = books.contacts.resolve((entry.party for entry in entries), deadline)
-        banks, tax = {account.id: account for account in books.bank_accounts}, books.tax
+    try:
+        facts = _facts(books, entries, deadline)
     except RetryLater as error:
-        return _all(entries, NotSent(error.after, error.says))
-    payloads = {entry.key: _payload(entry, contacts[entry.party], banks.get(entry.account), tax) for entry in entries}
+        return _all(entries, _unanswered(error))
+    payloads = {entry.key: _payload(entry, facts) for entry in entries}
     ready = [(entry, row) for entry in entries if isinstance(row := payloads[entry.key], dict)]
     outcomes = {key: row for key, row in payloads.items() if not isinstance(row, dict)}
-    outcomes |= _send(books, ready, deadline)
-    return {entry.key: outcomes[entry.key] for entry in entries}
+    documents = [pair for pair in ready if pair[0].kind not in BETWEEN_BANKS]
+    transfers = [pair for pair in ready if pair[0].kind in BETWEEN_BANKS]
+    outcomes |= _send(books, documents, deadline)
+    outcomes |= _transfer_all(books, transfers, deadline, begun=bool(documents))
+    return {entry.key: _about(entry, outcomes[entry.key]) for entry in entries}
 
 
-def _payload(entry: Entry, contact: str | Outcome, bank: Option | None, tax: str) -> JSON | Outcome:
-    if not isinstance(contact, str):
-        return contact
-    if bank is None or not bank.active or bank.group not in ("", entry.currency):
+def _facts(books: Books, entries: Sequence[Entry], deadline: Deadline) -> _Facts:
+    parties = (entry.party for entry in entries if entry.kind not in BETWEEN_BANKS)
+    tracked = any(line.dimensions for entry in entries for line in entry.lines)
+    return _Facts(
+        contacts=books.contacts.resolve(parties, deadline),
+        banks={account.id.casefold(): account for account in books.bank_accounts},
+        tax=books.tax,
+        tracking=books.tracking if tracked else (),
+    )
+
+
+def _about(entry: Entry, outcome: Outcome) -> Outcome:
+    return mapping.about(entry.kind, outcome) if isinstance(outcome, Refused) else outcome
+
+
+def _payload(entry: Entry, facts: _Facts) -> JSON | Outcome:
+    if unfit := _unfit(facts.banks.get(entry.account.casefold()), entry):
         return Refused(
-            f"The bank account that stands for PEX is not an active {entry.currency} account in Xero any more. "
-            "Choose another in the settings.",
-            cause="bank_account",
-            field="pex_account",
+            f"The bank account that stands for PEX {unfit}. Choose another in the settings.", "bank_account", BANKS
         )
     try:
-        return mapping.bank_transaction(entry, contact, tax)
+        if entry.kind in BETWEEN_BANKS:
+            _check_other_side(entry, facts)
+            return mapping.bank_transfer(entry)
+        contact = facts.contacts[entry.party]
+        if not isinstance(contact, str):
+            return contact
+        mapping.check_tracking(entry, facts.tracking)
+        return mapping.bank_transaction(entry, contact, facts.tax)
     except RecordRejected as error:
         return Refused(error.says, error.cause, error.field)
+
+
+def _unfit(bank: Option | None, entry: Entry) -> str:
+    """Why money cannot stand on a bank account; "" when it can."""
+    if bank is None:
+        return "is not in Xero any more"
+    if not bank.active:
+        return "is archived in Xero"
+    if bank.group not in ("", entry.currency):
+        return f"is kept in {bank.group} in Xero, not in {entry.currency}"
+    return ""
+
+
+def _check_other_side(entry: Entry, facts: _Facts) -> None:
+    """Raises `RecordRejected`: a transfer needs two bank accounts of one currency."""
+    for line in entry.lines:
+        bank = facts.banks.get(line.account.casefold())
+        unfit = _unfit(bank, entry)
+        if line.account.casefold() == entry.account.casefold():
+            unfit = "is the PEX account itself"
+        if unfit:
+            name = f"The bank account {bank.label}" if bank else "The bank account on the other side"
+            raise RecordRejected(f"{name} {unfit}. Choose another in the settings.", "bank_account", ACCOUNT)
+
+
+def _unanswered(error: NoAnswer | NotReached | RetryLater) -> Outcome:
+    """What is known of a call that brought no answer of its own."""
+    if isinstance(error, NoAnswer):
+        return Unknown(str(error))
+    return NotSent(error.after, str(error))
 
 
 def _send(books: Books, batch: Batch, deadline: Deadline, turn: int = 1) -> dict[str, Outcome]:
@@ -71,13 +135,9 @@ def _send(books: Books, batch: Batch, deadline: Deadline, turn: int = 1) -> dict
         return {}
     entries = [entry for entry, _ in batch]
     try:
-        written = books.client.create_bank_transactions([row for _, row in batch], deadline, turn)
-    except NoAnswer as error:
-        return _all(entries, Unknown(str(error)))
-    except NotReached as error:
-        return _all(entries, NotSent(error.after, str(error)))
-    except RetryLater as error:
-        return _all(entries, NotSent(error.after, error.says))
+        written = books.client.create_bank_transactions([row for _, row in batch], deadline, str(turn))
+    except (NoAnswer, NotReached, RetryLater) as error:
+        return _all(entries, _unanswered(error))
     except BadRequest as error:
         return _refused(books, batch, deadline, error)
     answers = mapping.paired([entry.key for entry in entries], written.elements)
@@ -92,7 +152,8 @@ def _send(books: Books, batch: Batch, deadline: Deadline, turn: int = 1) -> dict
 def _outcome(books: Books, entry: Entry, element: JSON | None) -> Outcome:
     if element is None:
         return Unknown("Xero's answer does not mention it.")
-    return mapping.outcome(entry, element, books.link)
+    tracked = any(line.dimensions for line in entry.lines)
+    return mapping.outcome(entry, element, books.link, books.tracking if tracked else ())
 
 
 def _refused(books: Books, batch: Batch, deadline: Deadline, error: BadRequest) -> dict[str, Outcome]:
@@ -123,6 +184,45 @@ def _again(books: Books, batch: Batch, deadline: Deadline, turn: int = 1) -> dic
         return _all([entry for entry, _ in batch], NotSent(0, error.says))
 
 
+def _transfer_all(books: Books, batch: Batch, deadline: Deadline, *, begun: bool) -> dict[str, Outcome]:
+    """One call each, until one cannot be sent or Xero falls silent. `begun`: something of this `post` was sent."""
+    outcomes: dict[str, Outcome] = {}
+    silent = 0
+    for place, (entry, row) in enumerate(batch):
+        try:
+            outcome = _transfer(books, entry, row, deadline)
+        except NotAuthorized as error:
+            if not (begun or place):
+                raise
+            outcome = NotSent(0, error.says)
+        outcomes[entry.key] = outcome
+        silent = silent + 1 if isinstance(outcome, Unknown) else 0
+        if silent == SILENCES:
+            outcome = NotSent(SILENCE, "Xero does not answer. What was sent is looked for; the rest waits.")
+        if isinstance(outcome, NotSent):
+            return outcomes | _all([entry for entry, _ in batch[place + 1 :]], outcome)
+    return outcomes
+
+
+def _transfer(books: Books, entry: Entry, row: JSON, deadline: Deadline, turn: str = "1") -> Outcome:
+    try:
+        written = books.client.create_bank_transfer(row, deadline, turn)
+    except (NoAnswer, NotReached, RetryLater) as error:
+        return _unanswered(error)
+    except BadRequest as error:
+        if not error.definite:
+            return Unknown(error.message)
+        if turn == "1":
+            # It may be a refusal of some minutes ago, repeated from memory: under a key nobody used it is a new one.
+            return _transfer(books, entry, row, deadline, turn=f"{deadline.wall}")
+        return mapping.refusal(_said(error))
+    return _outcome(books, entry, mapping.paired([entry.key], written.elements).get(entry.key))
+
+
+def _said(error: BadRequest) -> list[str]:
+    return [text for element in error.elements for text in mapping.messages(element)] or [error.message]
+
+
 def _all(entries: Iterable[Entry], outcome: Outcome) -> dict[str, Outcome]:
     return {entry.key: outcome for entry in entries}
 
@@ -133,10 +233,10 @@ def _all(entries: Iterable[Entry], outcome: Outcome) -> dict[str, Outcome]:
 def find(books: Books, sent: Sequence[Sent]) -> dict[str, Found]:
     """Rows in doubt get an exact answer whatever it takes; the others may stay unseen beyond a few calls (rule L1)."""
     look = _Look(books.client)
-    look.cover([key for row in sent for key in _keys(row)])
+    look.cover(sent)
     for row in sent:
         if row.record_id and row.record_id.lower() not in look.by_id:
-            look.take_one(row.record_id)
+            look.take_one(row)
     look.settle([row for row in sent if not look.covers(row) and (row.in_doubt or look.finds_it_dead(row))])
     return {row.key: mapping.found(row, look.records(row), look.covers(row), books.link) for row in sent}
 
@@ -145,75 +245,127 @@ def _keys(row: Sent) -> tuple[str, ...]:
     return (row.key, *row.earlier)
 
 
+TRANSFERS, REFERENCE, URL = "transfers", "Reference", "Url"
+
+
+def _places(row: Sent) -> tuple[str, ...]:
+    """Where a key of this row stands. In transactions that is two places, and people may change one of them."""
+    return (TRANSFERS,) if row.kind in BETWEEN_BANKS else (REFERENCE, URL)
+
+
 class _Look:
     """What a look has found so far, and for which keys it is sure that there is no more.
 
-    A key stands in two places, and people may change one of them: a key is covered when both were searched.
+    A key is covered when all places were searched in which it stands.
     """
 
-    PLACES = ("Reference", "Url")
+    PLACES = (TRANSFERS, REFERENCE, URL)  # transfers first: they take one call
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.calls_left = FREE_CALLS
         self.covered: dict[str, set[str]] = {place: set() for place in self.PLACES}
-        self.by_id: dict[str, JSON] = {}
-        self.by_key: dict[str, dict[str, JSON]] = {}
+        self.by_id: dict[str, Record] = {}
+        self.by_key: dict[str, dict[str, Record]] = {}
 
-    def records(self, row: Sent) -> list[JSON]:
+    def records(self, row: Sent) -> list[Record]:
         found = {record_id: record for key in _keys(row) for record_id, record in self._of_key(key).items()}
-        if row.record_id.lower() in self.by_id:
-            found = {row.record_id.lower(): self.by_id[row.record_id.lower()]} | found
+        named = self.by_id.get(row.record_id.lower())
+        if named:
+            found = {named.id.lower(): named} | found
         return list(found.values())
 
-    def _of_key(self, key: str) -> dict[str, JSON]:
+    def _of_key(self, key: str) -> dict[str, Record]:
         return self.by_key.get(key.strip().casefold(), {})
 
     def covers(self, row: Sent) -> bool:
-        return all(key in self.covered[place] for place in self.PLACES for key in _keys(row))
+        return all(key in self.covered[place] for place in _places(row) for key in _keys(row))
 
     def finds_it_dead(self, row: Sent) -> bool:
-        records = self.records(row)
-        return bool(row.record_id) and not any(mapping.live(record) for record in records)
+        return bool(row.record_id) and not any(record.live for record in self.records(row))
 
-    def cover(self, keys: Sequence[str]) -> None:
-        """Search both places for what the keys begin with, in a few calls at most."""
+    def cover(self, rows: Sequence[Sent]) -> None:
+        """Search each place for what the keys begin with, in a few calls at most."""
         for place in self.PLACES:
-            for family in _families(keys):
-                walk = Walk(self.client, _beginning(place, family), self.calls_left)
-                if walk.run(self.take):
-                    self.covered[place].update(family)
-                self.calls_left -= walk.calls
+            for family in _families(key for row in rows if place in _places(row) for key in _keys(row)):
+                self.calls_left -= self._search(place, family, _beginning(place, family), self.calls_left)
 
     def settle(self, rows: Sequence[Sent]) -> None:
         """Search until it is sure: in ever smaller groups, in the end key by key."""
-        addresses = {key: _address(row, key) for row in rows for key in _keys(row)}
         for place in self.PLACES:
+            addresses = {key: _address(row, key) for row in rows if place in _places(row) for key in _keys(row)}
             for family in _families([key for key in addresses if key not in self.covered[place]]):
                 self._settle(place, family, addresses)
 
     def _settle(self, place: str, keys: Sequence[str], addresses: Mapping[str, str]) -> None:
         if len(keys) == 1:
-            where, calls = _exactly(place, keys[0], addresses[keys[0]]), None
-        else:
-            where, calls = _beginning(place, keys), len(keys)
-        if Walk(self.client, where, calls).run(self.take):
-            self.covered[place].update(keys)
-        elif len(keys) > 1:
+            self._search(place, keys, _exactly(place, keys[0], addresses[keys[0]]), None)
+            return
+        self._search(place, keys, _beginning(place, keys), len(keys))
+        if not self.covered[place].issuperset(keys):
             middle = len(keys) // 2
             self._settle(place, keys[:middle], addresses)
             self._settle(place, keys[middle:], addresses)
 
-    def take_one(self, record_id: str) -> None:
-        record = self.client.bank_transaction(record_id)
-        if record:
-            self.take(record)
+    def _search(self, place: str, keys: Sequence[str], where: str, most_calls: int | None) -> int:
+        """Take what is there, and mark the keys as covered where that is surely all. Returns the calls it took."""
+        if place == TRANSFERS:
+            complete, calls = self._list_transfers(where, most_calls)
+        else:
+            walk = Walk(self.client, where, most_calls)
+            complete, calls = walk.run(self._take_transaction), walk.calls
+        if complete:
+            self.covered[place].update(keys)
+        return calls
 
-    def take(self, record: JSON) -> None:
-        record_id = record["BankTransactionID"].lower()
-        self.by_id[record_id] = record
-        for key in mapping.keys_of(record):
-            self.by_key.setdefault(key, {})[record_id] = record
+    def _list_transfers(self, where: str, most_calls: int | None) -> tuple[bool, int]:
+        if most_calls is not None and most_calls < 1:
+            return False, 0
+        try:
+            answer = self.client.bank_transfers(where)
+        except BadRequest:
+            return False, 1
+        for row in answer.rows:
+            self._take(mapping.transfer_record(row))
+        return answer.last, 1
+
+    def take_one(self, row: Sent) -> None:
+        """The record the row names. A person may have named one of the other resource."""
+        usual = Resource.of(row.kind)
+        for resource in (usual, usual.other):
+            record = self.client.record(resource, row.record_id)
+            if record and resource is Resource.TRANSFER:
+                self._take(mapping.transfer_record(record))
+            elif record and mapping.is_leg(record):
+                self._take_transfer_of(record)
+            elif record:
+                self._take(mapping.transaction_record(record))
+            if record:
+                return
+
+    def _take_transfer_of(self, leg: JSON) -> None:
+        """One side of a transfer was named: the transfer is meant. It stands on the same day."""
+        day = mapping.day(leg, "Date")
+        if day is None:
+            return
+        try:
+            answer = self.client.bank_transfers(f"Date=={_literal(day)}")
+        except BadRequest as error:
+            raise RetryLater(f"Xero does not show a transfer: {error}", after=300) from error
+        leg_id = leg[Resource.TRANSACTION.id_name].lower()
+        for row in answer.rows:
+            if leg_id in mapping.legs_of(row):
+                self._take(mapping.transfer_record(row))
+                self.by_id[leg_id] = self.by_id[row[Resource.TRANSFER.id_name].lower()]
+
+    def _take_transaction(self, row: JSON) -> None:
+        if not mapping.is_leg(row):  # the transfer it belongs to is the record
+            self._take(mapping.transaction_record(row))
+
+    def _take(self, record: Record) -> None:
+        self.by_id[record.id.lower()] = record
+        for key in record.keys:
+            self.by_key.setdefault(key, {})[record.id.lower()] = record
 
 
 def _families(keys: Iterable[str]) -> list[list[str]]:
@@ -230,9 +382,9 @@ def _address(row: Sent, key: str) -> str:
 
 
 def _exactly(place: str, key: str, address: str) -> str:
-    if place == "Reference":
-        return f'Reference!=null AND Reference=="{key}"'
-    return f'Url!=null AND Url=="{address}"' if address else f'Url!=null AND Url.EndsWith("-{key}")'
+    if place == URL:
+        return f'Url!=null AND Url=="{address}"' if address else f'Url!=null AND Url.EndsWith("-{key}")'
+    return f'Reference!=null AND Reference=="{key}"'
 
 
 def _beginning(place: str, keys: Sequence[str]) -> str:
@@ -241,8 +393,9 @@ def _beginning(place: str, keys: Sequence[str]) -> str:
     Xero's `References` parameter is not used: servers that do not know it answer with everything.
     """
     prefix = "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(keys[0], keys[-1], strict=False)))
-    begins = f'Reference.StartsWith("{prefix}")' if place == "Reference" else f'Url.Contains("-{prefix}")'
-    return f"{place}!=null AND {begins}"
+    if place == URL:
+        return f'Url!=null AND Url.Contains("-{prefix}")'
+    return f'Reference!=null AND Reference.StartsWith("{prefix}")'
 
 
 class Walk:
@@ -306,16 +459,29 @@ def _onward(rows: Sequence[JSON], since: datetime | None, page: int) -> tuple[da
 
 def on_account(books: Books, account: str, first: date, last: date) -> list[BookRecord]:
     """Everything on one bank account between two days, dead records too. Raises `RetryLater`."""
-    found: list[BookRecord] = []
+    days = f"Date>={_literal(first)} AND Date<={_literal(last)}"
+    return mapping.book_records(
+        account, _transactions(books.client, account, days), _transfers(books.client, days), books.link
+    )
 
-    def take(row: JSON) -> None:
-        if row.get("BankAccount", {}).get("AccountID", "").lower() == account.lower():
-            found.append(mapping.book_record(row, books.link(row["BankTransactionID"])))
 
-    where = f"Date>={_literal(first)} AND Date<={_literal(last)}"
-    if not Walk(books.client, where).run(take):
-        raise RetryLater("Xero's records changed while we read them. We read them again.", after=5)
-    return found
+def _transactions(client: Client, account: str, days: str) -> list[JSON]:
+    """Of this account where Xero can tell it apart, else of all; what is not on it is left out later."""
+    for where in (f'{days} AND BankAccount.AccountID==Guid("{account}")', days):
+        found: list[JSON] = []
+        if Walk(client, where).run(found.append):
+            return found
+    raise RetryLater("Xero's records changed while we read them. We read them again.", after=5)
+
+
+def _transfers(client: Client, days: str) -> Sequence[JSON]:
+    try:
+        answer = client.bank_transfers(days)
+    except BadRequest as error:
+        raise RetryLater(f"Xero does not list its transfers: {error}", after=300) from error
+    if not answer.last:
+        raise RetryLater("Xero did not list all of its transfers. We read them again.", after=300)
+    return answer.rows
 
 
 def _literal(day: date) -> str:
@@ -343,24 +509,25 @@ def _too_much(receipt: Receipt, place: int) -> Refused | None:
     return None
 
 
-def _attach(client: Client, record_id: str, receipt: Receipt) -> Outcome:
+def _attach(client: Client, record_id: str, receipt: Receipt, resource: Resource = Resource.TRANSACTION) -> Outcome:
+    """To the transaction of this id, or to the transfer: nothing else tells which of them it is."""
     try:
-        row = client.attach(record_id, receipt.name, receipt.path, receipt.content_type)
+        row = client.attach(resource, record_id, receipt.name, receipt.path, receipt.content_type)
     except NoAnswer as error:
-        return _attached_after_all(client, record_id, receipt) or Unknown(str(error))
-    except NotReached as error:
-        return NotSent(error.after, str(error))
-    except RetryLater as error:
-        return NotSent(error.after, error.says)
+        return _attached_after_all(client, resource, record_id, receipt) or _unanswered(error)
+    except (NotReached, RetryLater) as error:
+        return _unanswered(error)
     except BadRequest as error:
+        if error.status == 404 and resource is Resource.TRANSACTION:
+            return _attach(client, record_id, receipt, Resource.TRANSFER)
         return _receipt_refused(error)
     return Posted(row["AttachmentID"]) if row.get("AttachmentID") else Unknown("Xero's answer names no file.")
 
 
-def _attached_after_all(client: Client, record_id: str, receipt: Receipt) -> Posted | None:
+def _attached_after_all(client: Client, resource: Resource, record_id: str, receipt: Receipt) -> Posted | None:
     """The names Xero has now; asked before anybody sends the file once more."""
     try:
-        rows = client.attachments(record_id)
+        rows = client.attachments(resource, record_id)
     except (RetryLater, NotAuthorized, BadRequest):
         return None
     mine = (row for row in rows if row.get("FileName") == receipt.name and row.get("ContentLength") == receipt.size)
@@ -372,4 +539,4 @@ def _receipt_refused(error: BadRequest) -> Refused:
         return Refused("The receipt is larger than Xero takes. It stays in PEX.", cause="receipt")
     if error.status == 404:
         return Refused("The transaction is not in Xero any more, so its receipt was not added.", cause="receipt")
-    return Refused(f"Xero did not take the receipt: {error.message}", cause="receipt")
+    return Refused(f"Xero did not take the receipt: {' '.join(_said(error))}", cause="receipt")

@@ -6,15 +6,16 @@ from django.conf import settings
 
 from connectors.connector import Deadline
 from connectors.errors import NoAnswer, NotReached, RetryLater
-from connectors.records import NotSent, Option, Outcome, Party, Refused
+from connectors.records import PARTY, NotSent, Option, Outcome, Party, Refused
 from connectors.settings import Settings
 from connectors.xero import mapping
-from connectors.xero.client import BadRequest, Client
-from connectors.xero.mapping import JSON
+from connectors.xero.client import IDS_PER_CALL, BadRequest, Client
+from connectors.xero.mapping import JSON, Resource
 
 BATCH = 50
 
 _ARCHIVED = "The contact “{name}” is archived in Xero. Restore it there, or choose another contact in the settings."
+_GONE = "The contact is not in Xero any more. Choose another contact in the settings."
 _LOST = "Xero did not keep the contact “{name}” under its name. Choose one contact for all purchases in the settings."
 _NAMELESS = "The transaction names no merchant. Choose one contact for all purchases in the settings."
 
@@ -27,6 +28,7 @@ class Books:
         self.contacts = Contacts(client)
         self._organisation: JSON | None = None
         self._accounts: list[JSON] | None = None
+        self._tracking: list[JSON] | None = None
 
     @property
     def organisation(self) -> JSON:
@@ -41,16 +43,24 @@ class Books:
         return self._accounts
 
     @property
+    def tracking(self) -> list[JSON]:
+        if self._tracking is None:
+            self._tracking = self.client.tracking_categories()
+        return self._tracking
+
+    @property
     def bank_accounts(self) -> list[Option]:
         return mapping.bank_accounts(self.accounts, self.organisation.get("BaseCurrency", ""))
 
     @property
     def tax(self) -> str:
-        chosen = Settings.parse(self.client.connection.settings).extra.get("tax")
-        return chosen or (mapping.INCLUSIVE if mapping.pays_tax(self.organisation) else mapping.NO_TAX)
+        """As chosen, but never for an organisation that pays none: it has no rates to work with."""
+        if not mapping.pays_tax(self.organisation):
+            return mapping.NO_TAX
+        return Settings.parse(self.client.connection.settings).extra.get(mapping.TAX) or mapping.INCLUSIVE
 
-    def link(self, record_id: str) -> str:
-        return mapping.deep_link(settings.XERO_GO_URL, self.organisation.get("ShortCode", ""), record_id)
+    def link(self, resource: Resource, record_id: str) -> str:
+        return mapping.deep_link(settings.XERO_GO_URL, self.organisation.get("ShortCode", ""), resource, record_id)
 
 
 class Contacts:
@@ -58,7 +68,9 @@ class Contacts:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self._index: _Index | None = None
+        self._index: _Index | None = None  # of all of them
+        self._chosen = _Index(())  # of those the settings name by id; who is not in Xero is not in here either
+        self._asked: set[str] = set()
 
     @property
     def rows(self) -> list[JSON]:
@@ -73,9 +85,19 @@ class Contacts:
             troubles = self._create({mapping.contact_key(party.name): party.name for party in missing}, deadline)
             found |= self._match(missing)
             for party in missing:
-                lost = Refused(_LOST.format(name=party.name), cause="contact", field="party")
+                lost = Refused(_LOST.format(name=party.name), cause="contact", field=PARTY)
                 found.setdefault(party, troubles.get(mapping.contact_key(party.name), lost))
         return found
+
+    def missing(self, parties: Iterable[Party]) -> list[Party]:
+        """Those that would be created, each name once. Raises `RetryLater`."""
+        named = [party for party in dict.fromkeys(parties) if not party.id and party.name.strip()]
+        found = self._match(named)
+        new: dict[str, Party] = {}
+        for party in named:
+            if party not in found:
+                new.setdefault(mapping.contact_key(party.name), party)
+        return list(new.values())
 
     def _all(self) -> "_Index":
         if self._index is None:
@@ -90,11 +112,23 @@ class Contacts:
         return self._index
 
     def _match(self, parties: Sequence[Party]) -> dict[Party, str | Outcome]:
-        """Whom Xero has already. Without names nobody is read: an id is as good as it was chosen."""
-        if all(party.id for party in parties):
-            return {party: party.id for party in parties}
-        answers = {party: self._all().answer(party) for party in parties}
+        """Whom Xero has already. Where only ids are asked for, only those are read."""
+        if not parties:
+            return {}
+        named = any(not party.id for party in parties)
+        index = self._all() if named or self._index else self._some([party.id.lower() for party in parties])
+        answers = {party: index.answer(party) for party in parties}
         return {party: answer for party, answer in answers.items() if answer is not None}
+
+    def _some(self, ids: Sequence[str]) -> "_Index":
+        """Those of these ids, and whom they were merged into."""
+        while new := [one for one in dict.fromkeys(ids) if one not in self._asked]:
+            self._asked.update(new[:IDS_PER_CALL])
+            for row in self.client.contacts_of(new[:IDS_PER_CALL]):
+                self._chosen.add(row)
+            merged = (row.get("MergedToContactID") for row in self._chosen.rows)
+            ids = [*ids, *(one.lower() for one in merged if one)]
+        return self._chosen
 
     def _create(self, names: dict[str, str], deadline: Deadline | None) -> dict[str, Outcome]:
         """Create each name once. Answers by key for those who could not be."""
@@ -160,9 +194,9 @@ class _Index:
         """The id to use, why there is none, or None for somebody new."""
         if party.id:
             row = self.by_id.get(party.id.lower())
-            return self._usable(row) if row else party.id
+            return self._usable(row) if row else Refused(_GONE, cause="contact", field=PARTY)
         if not mapping.contact_name(party.name):
-            return Refused(_NAMELESS, cause="contact", field="party")
+            return Refused(_NAMELESS, cause="contact", field=PARTY)
         rows = self.by_key.get(mapping.contact_key(party.name), [])
         answers = [self._usable(row) for row in sorted(rows, key=lambda row: not _active(row))]
         return next((answer for answer in answers if isinstance(answer, str)), answers[0] if answers else None)
@@ -179,7 +213,7 @@ class _Index:
         if _active(row):
             return str(row["ContactID"])
         says = _ARCHIVED.format(name=row.get("Name", ""))
-        return Refused(says, cause="contact_archived", field="party")
+        return Refused(says, cause="contact_archived", field=PARTY)
 
 
 def _active(row: JSON) -> bool:

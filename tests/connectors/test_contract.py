@@ -16,6 +16,7 @@ from connectors import registry
 from connectors.connector import Connector, Deadline
 from connectors.errors import NotAuthorized, RetryLater
 from connectors.records import (
+    ACCOUNT,
     Entry,
     Fate,
     Kind,
@@ -89,7 +90,8 @@ def entry(world: make.World, books: Connector, number: int = 1, amount: str = "1
 
 
 def sent(made: Entry, **fields: Any) -> Sent:
-    return Sent(key=made.key, amount=made.amount, date=made.date, account=made.account, url=made.url, **fields)
+    facts = {"amount": made.amount, "date": made.date, "account": made.account, "url": made.url, "kind": made.kind}
+    return Sent(key=made.key, **facts | fields)
 
 
 def post(books: Connector, *entries: Entry) -> dict[str, Any]:
@@ -118,8 +120,9 @@ def test_check_tells_each_finding_in_a_sentence(stage, books):
 def test_fields_and_options_agree(stage, books):
     fields = books.fields()
     assert "account" in {field.key for field in fields}
+    assert {kind for field in fields if field.key == ACCOUNT for kind in field.kinds} >= set(books.kinds)
     for field in fields:
-        options = books.options(field.key)
+        options = books.options(field.list_name) if not field.text else ()
         assert len({option.id for option in options}) == len(options)
     assert books.options("pex_account")
     assert books.companies()
@@ -141,6 +144,26 @@ def test_a_refund_is_booked_the_other_way(stage, world, books):
     assert isinstance(post(books, made)[made.key], Posted)
     assert books.find([sent(made, in_doubt=True)])[made.key].fate is Fate.LIVE
     assert sum(record.amount for record in books.books(date(2026, 3, 1), date(2026, 3, 31))) == Decimal("-7.00")
+
+
+@pytest.mark.parametrize("amount", ["12.50", "-12.50"])
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_is_posted_found_and_listed_by_its_sign(stage, world, books, kind, amount):
+    if kind not in books.kinds:
+        pytest.skip(f"{books.label} does not take it")
+    world.all_kinds()
+    [field] = [field for field in books.fields() if field.key == ACCOUNT and kind in field.kinds]
+    account = next(option for option in books.options(field.list_name) if option.id != entry(world, books).account)
+    lines = (Line(Decimal(amount), account.id, "Paper"),)
+    made = entry(world, books, amount=amount, kind=kind, lines=lines)
+
+    outcome = post(books, made)[made.key]
+
+    assert isinstance(outcome, Posted)
+    found = books.find([sent(made, in_doubt=True)])[made.key]
+    assert (found.fate, found.record_id, found.link) == (Fate.LIVE, outcome.record_id, outcome.link)
+    listed = books.books(date(2026, 3, 1), date(2026, 3, 31))
+    assert [(record.id, record.amount) for record in listed] == [(outcome.record_id, Decimal(amount))]
 
 
 def test_what_was_never_posted_is_absent(stage, world, books):

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -595,6 +596,32 @@ def test_tags_are_listed_and_one_tag_shows_hidden_options(client: PexClient, acm
     assert one is not None
     assert [option.value for option in mapping.tag(one).options] == ["5001", "5002"]
     assert client.tag("65f0ffffffffffffffffffff") is None
+
+
+def test_a_dropdown_is_replaced_with_what_is_hidden_in_it(client: PexClient, acme: Business) -> None:
+    crew = acme.add_group("Crew")
+    tag = acme.add_tag("Account", options=[("5001", "Office")], required=True)
+    tag.description = "Where from?"
+    tag.add_option("5002", "Secret", groups=[crew])
+    given = client.tag(tag.tag_id)
+    assert given is not None
+    options = mapping.tag(given).options
+    renamed = replace(options[0], name="Rooms")
+    assert client.replace_dropdown(tag.tag_id, mapping.dropdown(given, [renamed, options[1]]))
+    assert [(option.name, option.groups) for option in tag.options] == [("Rooms", set()), ("Secret", {crew})]
+    assert (tag.name, tag.description, tag.required) == ("Account", "Where from?", True)
+
+
+def test_a_tag_changed_meanwhile_is_not_replaced(client: PexClient, acme: Business, world: PexWorld) -> None:
+    tag = acme.add_tag("Account", options=[("5001", "Office")])
+    given = client.tag(tag.tag_id)
+    assert given is not None
+    world.switches.tag_keys_checked = True
+    body = mapping.dropdown(given, mapping.tag(given).options)
+    assert client.replace_dropdown(tag.tag_id, body)
+    assert not client.replace_dropdown(tag.tag_id, body)
+    tag.deleted = True
+    assert not client.replace_dropdown(tag.tag_id, body)
 
 
 def test_large_tag(client: PexClient, acme: Business) -> None:

@@ -1,6 +1,7 @@
 """Rows of PEX as our records, by value."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -381,3 +382,34 @@ def test_cardholders_and_glance() -> None:
     assert glance["balance"] == "1200.50"
     assert glance["pending_transfers"] is None
     assert (glance["cards_available"], glance["open_cards"], glance["vendor_cards_left"]) == ("10.00", 1, 47)
+
+
+def test_an_option_that_is_not_changed_goes_back_as_it_came():
+    given = {
+        "Id": "65f0",
+        "Name": "Account",
+        "Description": None,
+        "Order": 3,
+        "IsRequired": False,
+        "IsEnabled": True,
+        "ConcurrencyKey": "k1",
+        "UpdatedBy": {"UserName": "ann"},
+        "Options": [
+            {"Name": " Office ", "Value": "5001", "Order": 2, "IsEnabled": True, "Colour": "red"},
+            {"Name": "Rent", "Value": "5002", "Order": 1, "IsEnabled": True},
+        ],
+    }
+    first, second = mapping.tag(given).options
+    body = mapping.dropdown(given, [first, replace(second, enabled=False), mapping.TagOption("5003", "Fuel", order=3)])
+    assert body == {
+        "Name": "Account",
+        "Order": 3,
+        "IsRequired": False,
+        "IsEnabled": True,
+        "ConcurrencyKey": "k1",
+        "Options": [
+            {"Name": " Office ", "Value": "5001", "Order": 2, "IsEnabled": True, "Colour": "red"},
+            {"Name": "Rent", "Value": "5002", "Order": 1, "IsEnabled": False},
+            {"Name": "Fuel", "Value": "5003", "Order": 3, "IsEnabled": True},
+        ],
+    }

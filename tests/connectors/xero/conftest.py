@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -48,6 +49,20 @@ class Acme:
         }
         return Entry(**(facts | changes))
 
+    @cached_property
+    def savings(self) -> Any:
+        """The bank account PEX is funded from."""
+        return self.organisation.add_bank_account("Business Checking")
+
+    def transfer(self, number: int = 1, amount: str = "-500.00", **changes: Any) -> Entry:
+        """A funding; with a positive amount money that came back from PEX."""
+        facts: dict[str, Any] = {
+            "kind": Kind.TRANSFER,
+            "party": Party(),
+            "lines": (Line(Decimal(amount), self.savings.id, "Funding"),),
+        }
+        return self.entry(number, amount, **(facts | changes))
+
     def url(self, key: str) -> str:
         return f"https://dashboard.pexcard.com/cards/77/detail?transaction=4410-{key}"
 
@@ -58,6 +73,7 @@ class Acme:
             "date": entry.date,
             "account": entry.account,
             "url": entry.url,
+            "kind": entry.kind,
         }
         return Sent(**(facts | changes))
 

@@ -1,12 +1,13 @@
 from dataclasses import replace
 from datetime import date
 
+import httpx
 import pytest
 
 from connectors import registry
-from connectors.errors import SettingsNeeded
-from connectors.records import Kind
-from connectors.settings import ONE_PARTY, Settings
+from connectors.errors import NotAuthorized, SettingsNeeded
+from connectors.records import ACCOUNT, Kind
+from connectors.settings import ONE_PARTY, TAG, FieldSource, Settings
 from connectors.xero.connector import Xero
 
 from .conftest import change
@@ -34,9 +35,48 @@ def test_opening_a_connector_calls_nobody(acme, connection):
     assert acme.calls() == 0
 
 
-def test_only_what_works_is_declared(xero):
-    assert xero.kinds == (Kind.PURCHASE,)
-    assert [field.label for field in xero.fields()] == ["Expense Account"]
+def test_every_kind_has_an_account_and_tracking_has_a_field_per_active_category(acme, xero):
+    region = acme.organisation.add_tracking("Region", ["West"])
+    acme.organisation.add_tracking("Team", status="ARCHIVED")
+
+    fields = xero.fields()
+
+    asked = {(kind, field.label) for field in fields if field.key == ACCOUNT for kind in field.kinds}
+    assert asked == {
+        (Kind.PURCHASE, "Expense Account"),
+        (Kind.FEE, "Expense Account"),
+        (Kind.REBATE, "Income Account"),
+        (Kind.TRANSFER, "Source Cash"),
+        (Kind.BILL_PAYMENT, "Source Cash"),
+    }
+    assert set(xero.kinds) == {kind for kind, _ in asked}
+    assert [field.key for field in fields if field.key.startswith("tracking:")] == [f"tracking:{region.id}"]
+
+
+def test_what_the_settings_name_and_xero_has_archived_is_told(acme, connection, xero):
+    region = acme.organisation.add_tracking("Region", ["West"], status="ARCHIVED")
+    euro = acme.organisation.add_bank_account("Euro", currency="EUR")
+    acme.organisation.change_account(acme.office, status="ARCHIVED")
+    acme.organisation.change_contact(acme.shell, status="ARCHIVED")
+    choose(
+        connection,
+        kinds=frozenset(Kind),
+        fields={"account": FieldSource(value=acme.fuel.id), f"tracking:{region.id}": FieldSource(TAG, tag="7")},
+        by_kind={
+            Kind.FEE: {"account": acme.office.id, "party": acme.shell.id},
+            Kind.TRANSFER: {"account": euro.id},
+            Kind.REBATE: {"account": "00000000-1111-4222-8333-444444444444"},
+        },
+    )
+
+    assert {finding.name: finding.says for finding in xero.check() if finding.state == "missing"} == {
+        "Expense Account of fees": "453 Office Expenses is archived in Xero.",
+        "Contact of fees": "The contact “Shell” is archived in Xero. Restore it there, or choose another contact in "
+        "the settings.",
+        "Source Cash of transfers": "Euro is kept in EUR, not in US dollars.",
+        "Income Account of rebates": "It is not in Xero any more.",
+        "Tracking categories": "A tracking category of the settings is archived in Xero: nothing is coded with it.",
+    }
 
 
 def test_a_practice_is_no_company_and_a_nameless_one_has_a_name(acme, xero):
@@ -52,7 +92,16 @@ def test_the_address_is_the_same_on_every_installation(xero, settings):
     settings.PEX_DASHBOARD_URL = "https://dashboard.pexcard.com"
 
     assert xero.url_of(4410, "PEXT1", 77) == "https://dashboard.pexcard.com/cards/77/detail?transaction=4410-PEXT1"
-    assert xero.url_of(4410, "PEXT1", None) == "https://dashboard.pexcard.com/transactions?transaction=4410-PEXT1"
+    assert xero.url_of(4410, "PEXT1", None) == "https://dashboard.pexcard.com/?transaction=4410-PEXT1"
+
+
+@pytest.mark.parametrize("card", [77, None])
+def test_the_address_is_a_page_of_the_dashboard(acme, xero, settings, card):
+    settings.PEX_DASHBOARD_URL = f"{acme.desk.url}/pex-dashboard"
+
+    asked = httpx.get(xero.url_of(4410, "PEXT1", card))
+
+    assert (asked.status_code, asked.headers["Location"]) == (303, "/pex-dashboard/sign-in")
 
 
 def test_the_later_lock_date_closes_the_books(acme, xero):
@@ -130,9 +179,10 @@ def test_a_dead_sign_in_an_unchosen_company_and_silence_are_told_apart(acme, con
     acme.desk.faults.add("drop_before", path="Organisation", times=3)
     silent = states(xero)
     acme.world.disconnect(acme.organisation)
-    dead = states(xero)
+    with pytest.raises(NotAuthorized, match="not connected to this app any more"):
+        xero.check()
     change(connection, company="")
     unchosen = again().check()
 
-    assert (silent, dead) == ({"Xero organisation": "unknown"}, {"Xero organisation": "missing"})
+    assert silent == {"Xero organisation": "unknown"}
     assert "Choose the organisation" in unchosen[0].fix

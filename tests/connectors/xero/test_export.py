@@ -106,10 +106,7 @@ def test_a_closed_period_is_said_in_our_words(acme, xero, soon):
 
     refused = xero.post([acme.entry(1)], soon)["PEXT8000001"]
 
-    assert (refused.cause, refused.says.split(".")[0]) == (
-        "closed_period",
-        "The books are closed to this date in Xero",
-    )
+    assert (refused.cause, refused.says.split(".")[0]) == ("period", "Closed to 3 Jul 2026 in Xero")
 
 
 def test_what_was_mended_in_xero_goes_at_the_next_try_although_xero_remembers_the_first(acme, xero, soon):

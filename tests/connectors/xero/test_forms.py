@@ -1,7 +1,7 @@
 import pytest
 
 from connectors.records import Option
-from connectors.xero.forms import BooksForm
+from connectors.xero.forms import BooksForm, unfit_source
 
 BANKS = [
     Option("usd", "PEX Cash", group="USD"),
@@ -23,6 +23,31 @@ def test_another_account_may_not(chosen, says):
 
     assert not form.is_valid()
     assert says in form.errors["pex_account"][0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "charge", "says"),
+    [
+        ("BANK", False, ""),
+        ("CREDITCARD", True, ""),
+        ("", True, ""),
+        ("BANK", True, "is no credit card account"),
+        ("CREDITCARD", False, "is a credit card account"),
+    ],
+)
+def test_what_is_owed_is_kept_on_a_credit_card_account(kind, charge, says):
+    form = BooksForm([Option("pex", "PEX", group="USD", type=kind)], {"pex_account": "pex"}, charge=charge)
+
+    assert form.is_valid() is (not says)
+    assert says in str(form.errors)
+
+
+@pytest.mark.parametrize(
+    ("account", "says"), [(BANKS[0], ""), (BANKS[1], "kept in EUR"), (BANKS[2], "archived in Xero")]
+)
+def test_money_moves_between_live_accounts_in_us_dollars(account, says):
+    assert says in unfit_source(account)
+    assert bool(unfit_source(account)) is bool(says)
 
 
 def test_archived_accounts_are_offered_only_where_they_are_chosen():

@@ -1,6 +1,6 @@
 import pytest
 
-from connectors.records import NotSent, Party, Posted, Refused
+from connectors.records import Kind, NotSent, Party, Posted, Refused
 
 pytestmark = pytest.mark.database
 
@@ -50,10 +50,35 @@ def test_contacts_are_read_once_per_run(acme, xero, soon):
     assert acme.calls("GET", "Contacts") == 3
 
 
-def test_a_chosen_contact_needs_no_list(acme, xero, soon):
-    xero.post([acme.entry(1, party=Party(id=acme.shell.id))], soon)
+def test_chosen_contacts_are_asked_for_by_name_of_their_ids_once_per_run(acme, xero, soon):
+    acme.organisation.add_foreign_contacts(2_500)
+    fees = acme.organisation.add_contact("PEX")
 
-    assert acme.calls("GET", "Contacts") == 0
+    xero.post([acme.entry(1, party=Party(id=acme.shell.id)), acme.entry(2, party=Party(id=fees.id))], soon)
+    xero.post([acme.entry(3, party=Party(id=fees.id))], soon)
+
+    assert acme.calls("GET", "Contacts") == 1
+    assert [record.contact for record in acme.organisation.live()] == [acme.shell, fees, fees]
+
+
+def test_a_chosen_contact_that_was_archived_or_is_gone_is_said_before_anything_is_sent(acme, xero, soon):
+    acme.organisation.change_contact(acme.shell, status="ARCHIVED")
+    fee = acme.entry(1, kind=Kind.FEE, party=Party(id=acme.shell.id))
+    gone = acme.entry(2, party=Party(id="00000000-1111-4222-8333-444444444444"))
+
+    outcomes = xero.post([fee, gone], soon)
+
+    assert (outcomes[fee.key].cause, outcomes[fee.key].field) == ("contact_archived", "fee:party")
+    assert "not in Xero any more" in outcomes[gone.key].says
+    assert acme.calls("PUT") == 0
+
+
+def test_a_chosen_contact_that_was_merged_leads_to_the_other_one(acme, xero, soon):
+    second = acme.organisation.add_contact("Shell Oil", status="ARCHIVED", merged_to=acme.shell.id)
+    first = acme.organisation.add_contact("Shell Gas", status="ARCHIVED", merged_to=second.id)
+
+    xero.post([acme.entry(1, party=Party(id=first.id))], soon)
+
     assert acme.organisation.live()[0].contact is acme.shell
 
 
@@ -152,6 +177,47 @@ def test_a_name_xero_does_not_take_is_refused_alone(acme, xero, soon):
 
     assert odd == Refused("bad name")
     assert isinstance(fine, Posted)
+
+
+def test_a_merchant_that_appears_ten_times_in_two_batches_is_created_once(acme, xero, soon):
+    first = post(acme, xero, soon, *["Delta Air Lines"] * 10)
+    second = post(acme, xero, soon, *["DELTA AIR LINES"] * 10)
+
+    assert {type(outcome) for outcome in first + second} == {Posted}
+    assert names(acme) == ["Delta Air Lines", "Shell"]
+    assert acme.calls("PUT", "Contacts") == 1
+
+
+def test_a_name_too_long_for_xero_is_cut_and_found_again(acme, xero, again, soon):
+    long = "Very long merchant name " * 20
+
+    post(acme, xero, soon, long)
+    post(acme, again(), soon, long)
+
+    assert sorted(len(name) for name in names(acme)) == [5, 255]
+
+
+def test_the_contact_itself_is_never_touched(acme, xero, soon):
+    before = acme.shell.updated, acme.shell.name
+
+    post(acme, xero, soon, "SHELL")
+
+    assert (acme.shell.updated, acme.shell.name) == before
+
+
+def test_who_would_be_created_is_told_before_and_nobody_is(acme, xero):
+    acme.organisation.add_contact("Old Diner", status="ARCHIVED")
+    wanted = ["shell", "Delta", "DELTA", "Old Diner", "  ", "Zoë"]
+    parties = [*(Party(name=name) for name in wanted), Party(id=acme.shell.id), Party()]
+
+    assert [party.name for party in xero.missing_parties(parties)] == ["Delta", "Zoë"]
+    assert acme.calls("PUT") == 0
+    assert names(acme) == ["Old Diner", "Shell"]
+
+
+def test_nobody_is_asked_for_when_all_are_known_by_id(acme, xero):
+    assert xero.missing_parties([Party(id=acme.shell.id), Party()]) == []
+    assert acme.calls() == 0
 
 
 # --- settings

@@ -6,7 +6,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from connectors.records import Line, Party, Receipt
+from connectors.records import Kind, Line, Party, Receipt
 from tests.specs import check_request, load
 
 pytestmark = [pytest.mark.specs, pytest.mark.database]
@@ -29,20 +29,31 @@ def judge(spec, requests, base):
 def test_the_accounting_calls_are_as_described(acme, xero, again, requests, soon, specs, tmp_path):
     receipt = tmp_path / "one.pdf"
     receipt.write_bytes(b"%PDF")
-    lines = (Line(Decimal("-20.00"), acme.fuel.id, "Deposit"), Line(Decimal("4.50"), acme.office.id, "Wash"))
-    batch = [acme.entry(1), acme.entry(2, "-15.50", lines=lines, party=Party(name='"Blue Door"'))]
+    region = acme.organisation.add_tracking("Region", ["West"])
+    tracking = ((f"tracking:{region.id}", region.options[0].id),)
+    lines = (Line(Decimal("-20.00"), acme.fuel.id, "Deposit", tracking), Line(Decimal("4.50"), acme.office.id, "Wash"))
+    batch = [
+        acme.entry(1),
+        acme.entry(2, "-15.50", lines=lines, party=Party(name='"Blue Door"')),
+        acme.entry(3, kind=Kind.FEE, party=Party(id=acme.shell.id)),
+        acme.transfer(4),
+    ]
 
     xero.check()
+    xero.post(batch[2:], soon)
     xero.options("party")
-    posted = xero.post(batch, soon)[batch[0].key]
+    outcomes = xero.post(batch, soon)
+    posted, moved = outcomes[batch[0].key], outcomes[batch[3].key]
     xero.find([acme.sent(entry, in_doubt=True) for entry in batch])
-    xero.find([acme.sent(batch[0], record_id="00000000-1111-4222-8333-444444444444", in_doubt=True)])
+    for entry in (batch[0], batch[3]):
+        xero.find([acme.sent(entry, record_id="00000000-1111-4222-8333-444444444444", in_doubt=True)])
     xero.books(date(2026, 7, 1), date(2026, 7, 31))
     xero.attach(posted.record_id, [Receipt("a", "a [1].pdf", receipt, "application/pdf", 4)])
     acme.desk.faults.add("drop_after", method="PUT", path="Attachments")
     xero.attach(posted.record_id, [Receipt("b", "b.pdf", receipt, "application/pdf", 4)])
+    xero.attach(moved.record_id, [Receipt("c", "c.pdf", receipt, "application/pdf", 4)])
 
-    assert len(requests) >= 12
+    assert len(requests) >= 20
     judge(load(specs, "xero_accounting.yaml"), requests, "/xero-api/api.xro/2.0")
 
 
