@@ -24,6 +24,7 @@ SETTINGS = "settings"  # no row survived them
 END_DATE = "end_date"  # it passed, and auto-sync went off
 PREVIEW = "preview"  # a nightly sync waits for a person
 GIVEN_UP = "given_up"  # rows in doubt for a day
+TAGS = "tags"  # lists of tag options that only a person can bring up to date
 ROWS_VANISHED = "rows_vanished"  # PEX's list left out more than can be true
 NOTES_VANISHED = "notes_vanished"  # so with our notes in it
 
@@ -48,6 +49,7 @@ HEADINGS = {
     SETTINGS: Heading("The settings need you before the next sync.", "bad", "OPEN SETUP", "setup"),
     END_DATE: Heading("Auto-sync is off: the End Date has passed.", "warn", "OPEN SETUP", "setup"),
     PREVIEW: Heading("A nightly sync waits for your look.", "warn", "SEE WHAT WOULD BE SENT", "manage"),
+    TAGS: Heading("Tag options in PEX need you.", "warn", "SHOW THE LISTS", "tags"),
     ROWS_VANISHED: Heading("PEX leaves out many transactions.", "warn", "SEE WHAT TO DO", "manage"),
     NOTES_VANISHED: Heading("Many sync notes are missing in PEX.", "warn", "SEE WHAT TO DO", "manage"),
     GIVEN_UP: Heading("Some transactions could not be looked for in {label}.", "bad", "SHOW THEM", "manage"),

@@ -57,6 +57,13 @@ def save(business: Business, rows: list[TagDefinition]) -> None:
         )
 
 
+def changed(business: Business, row: TagDefinition) -> None:
+    """Take over what PEX says of one tag after we changed its options."""
+    options = [[option.value, option.name, option.enabled] for option in row.options]
+    with scope(business.pk):
+        Tag.objects.filter(business=business, tag_id=row.id).update(options=options, read_at=clock.now())
+
+
 def usable(business: Business) -> dict[str, KnownTag]:
     """Return the tags of a business by id as coding needs them."""
     return {
