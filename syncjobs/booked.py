@@ -10,7 +10,7 @@ from connectors.records import Kind, Transaction
 from pexsync.accounts.tenancy import reading
 from syncjobs import coding, lookalikes
 from syncjobs.desk import Desk
-from syncjobs.judge import Close, Hold, Judgement
+from syncjobs.judge import PUT_OFF, Close, Hold, Judgement, Wait
 from syncjobs.lookalikes import Decision
 from syncjobs.models import SyncRun
 from syncjobs.transitions import Cause, Closed, State
@@ -49,9 +49,11 @@ def stored(pairs: Mapping[lookalikes.Name, lookalikes.Pair]) -> dict[str, dict[s
 
 
 def decided(desk: Desk, run: SyncRun) -> "Decided":
-    asked = {told.get("run") for told in desk.connection.preview_confirmed.values()} - {None}
+    """A kind counts for the run in which it was confirmed; other runs that showed it decided nothing about it."""
+    asked = {Kind(kind): told["run"] for kind, told in desk.connection.preview_confirmed.items() if told.get("run")}
     with reading(desk.business.pk):
-        return Decided(desk.books.label, list(SyncRun.objects.filter(pk__in=asked)) if asked else [], run)
+        found = {one.pk: one for one in SyncRun.objects.filter(pk__in=set(asked.values()))} if asked else {}
+    return Decided(desk.books.label, {kind: found[pk] for kind, pk in asked.items() if pk in found}, run)
 
 
 class Decided:
@@ -60,18 +62,17 @@ class Decided:
     It counts for good, not only in the run that asked: a row may get its tag, or a dead run its successor, later.
     """
 
-    def __init__(self, label: str, asked: Sequence[SyncRun], present: SyncRun) -> None:
+    def __init__(self, label: str, asked: Mapping[Kind, SyncRun], present: SyncRun) -> None:
+        """`asked`: the run in which each kind was confirmed."""
         self.label = label
         self.pairs: dict[str, Mapping[str, Any]] = dict(present.pairs)
         self.months: dict[tuple[str, Kind], Decision] = {}
         self.confirmed: dict[Kind, date] = {}
-        for run in asked:
+        for kind, run in asked.items():
             self.pairs |= run.pairs
-            day = run.confirmed_at.astimezone(coding.EASTERN).date() if run.confirmed_at else date.min
+            self.confirmed[kind] = run.confirmed_at.astimezone(coding.EASTERN).date() if run.confirmed_at else date.min
             for line in run.preview:
-                kind = Kind(line["kind"])
-                self.confirmed[kind] = day
-                if line.get("decision"):
+                if line["kind"] == kind and line.get("decision"):
                     self.months[line["month"], kind] = Decision(line["decision"])
 
     def overrules(self, record: Transaction) -> bool:
@@ -84,7 +85,7 @@ class Decided:
         if self._decision(record) is Decision.LEAVE_OUT and self._was_settled_then(record):
             return Close(Closed.LEFT_OUT, f"Its month looked booked in {self.label} before the first sync.")
         pair = self._pair(record)
-        if pair is None or self._decision(record) is Decision.POST:
+        if pair is None or self._decision(record) is Decision.POST or _put_off(verdict):
             return verdict
         return Hold(Cause.LOOKALIKE, self._says(record, pair), link=pair["link"])
 
@@ -106,3 +107,8 @@ class Decided:
             f"{coding.settled_on(record):%-d %b %Y} that PEX Sync did not make. "
             "If it is this one, press “It is there”; if not, press “Send anyway”."
         )
+
+
+def _put_off(verdict: Judgement) -> bool:
+    """It goes nowhere, so nobody has to say now whether it is booked."""
+    return isinstance(verdict, Wait) and verdict.word == PUT_OFF

@@ -152,6 +152,7 @@ def gone(desk: Desk) -> Mapping[Address, Gone]:
     with reading(desk.business.pk):
         unseen = PexTransaction.objects.filter(
             business_id=desk.business.pk,
+            source=Source.TRANSACTION,
             digest=mirror.NO_LONGER_SHOWN,
             settled_on__gte=window.one_year_before(clock.today()),
         )
@@ -183,7 +184,8 @@ def statement_verdicts(desk: Desk) -> Mapping[int, Verdict]:
         mine = desk.exports().filter(source=Source.STATEMENT_PAYMENT)
         booked = Q(state=State.POSTED) | Q(state=State.CLOSED, cause=Closed.BY_HAND)
         in_books = set(mine.filter(booked).values_list("pex_id", flat=True))
-        payments = [mirror.record_of(row) for row in rows]
+        shown = [mirror.record_of(row) for row in rows]
+        payments = [one for one in shown if not one.missing or one.pex_id in in_books]
         rejected_since = {row.pex_id: row.read_at for row in rows if row.facts.get("rejected")}
         left = statements.not_reversed(payments, in_books, rejected_since, clock.now())
         mine.filter(pex_id__in=left, state=State.POSTED).update(says=statements.NOT_REVERSED)

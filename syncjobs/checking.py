@@ -1,19 +1,20 @@
 """Checking: every row of the mirror that is or comes into the ledger is judged, and people see why one does not go."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 
 from connectors.errors import SettingsNeeded
 from connectors.models import Connection
-from connectors.records import Kind, Transaction
+from connectors.records import Kind, Source, Transaction
 from pexsync.accounts.tenancy import reading, scope
-from syncjobs import booked, coding, facts, judge, keys, ledger, lookalikes, mirror, runs
+from syncjobs import booked, coding, facts, judge, keys, ledger, lookalikes, mirror, notices, runs, shown
 from syncjobs.booked import Decided
 from syncjobs.desk import MOST_ENTRIES, Desk
 from syncjobs.judge import Close, Due, Hold, Judgement, Rules, Wait
 from syncjobs.models import Export, PexTransaction, RunResult, SyncRun
+from syncjobs.shown import Chosen
 from syncjobs.transitions import State, Who
 from syncjobs.window import Window
 
@@ -31,7 +32,8 @@ class Verdicts:
         self._settings = 0
         self._new: list[tuple[Export, Wait | Hold]] = []
 
-    def add(self, export: Export, verdict: Judgement) -> None:
+    def add(self, export: Export, verdict: Judgement | None) -> None:
+        """None: judged, but not this run's to send."""
         self.judged += 1
         match verdict:
             case Due():
@@ -56,32 +58,67 @@ class Verdicts:
         return new
 
 
-def check(desk: Desk, run: SyncRun) -> bool:
-    """Judge all. False: a person must look at the preview and confirm it first; nothing was judged into the ledger."""
+def check(desk: Desk, run: SyncRun) -> None:
+    """Judge all into the ledger. Of a preview that was confirmed only what was shown comes in and is counted."""
     desk.progress(phase=SyncRun.Phase.CHECKING)
-    rules = _rules(desk)
-    if any(kind.value not in desk.connection.preview_confirmed for kind in desk.settings.kinds):
-        shown = preview(desk, run, rules)
-        if shown.lines:
-            # What this run asked before, of kinds confirmed since, stays on record beside it.
-            answered = [line for line in run.preview if line["kind"] in desk.connection.preview_confirmed]
-            desk.progress(preview=answered + shown.lines, pairs=run.pairs | shown.pairs, confirmed_at=None, attempts=0)
-            runs.pause(run, "Look at what would be posted and confirm it. Nothing was posted yet.", None)
-            return False
-    _pair_what_banks_book(desk, run, rules)
+    rules = rules_of(desk)
+    kinds = _kinds(desk, run)
+    shown.put_off(desk.connection, desk.step)
+    _pair_what_banks_book(desk, run, rules, kinds)
     verdicts = Verdicts()
-    decided = booked.decided(desk, run)
+    bench = Bench(rules, booked.decided(desk, run), kinds, _names_of(desk), Counter())
     sent, held = _behind(desk, run)
     for new, known in rows_to_judge(desk, run, rules):
         desk.step()
-        _admit(desk, rules, decided, new, verdicts)
-        _rejudge(desk, rules, decided, known, verdicts)
+        chosen = shown.chosen(run, [*new, *(record for _, record in known)])
+        bench.unseen.update(record.kind for record in new if record.kind not in kinds)
+        seen = [record for record in new if record.kind in kinds and chosen.admits(record)]
+        _admit(desk, bench, chosen, seen, verdicts)
+        _rejudge(desk, bench, chosen, known, verdicts)
         save_results(desk, run, verdicts.take_new())
         due = sent + held + verdicts.due
         desk.progress(rows_judged=verdicts.judged, rows_waiting=verdicts.waiting, rows_due=due)
     desk.progress(phase=SyncRun.Phase.SENDING, rows_failed=held + verdicts.needs_you)
+    if run.nightly:
+        _tell_unseen(desk, bench.unseen)
     _note_settings(desk, verdicts.stopped_by)
-    return True
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is the same for all rows of one checking. `unseen`: how many rows of kinds nobody confirmed were met."""
+
+    rules: Rules
+    decided: Decided
+    kinds: frozenset[Kind]
+    names: Mapping[str, str]  # of contacts that are chosen by id
+    unseen: Counter[Kind | None]
+
+
+def _kinds(desk: Desk, run: SyncRun) -> frozenset[Kind]:
+    """The kinds that may go. At night, and with a preview that was confirmed, only those somebody has looked at."""
+    if run.nightly or run.confirmed_at is not None:
+        return desk.settings.kinds - runs.unconfirmed(desk.connection)
+    return desk.settings.kinds
+
+
+def _names_of(desk: Desk) -> dict[str, str]:
+    return shown.parties(desk.settings, desk.connection.settings.get("labels", {}))
+
+
+def _tell_unseen(desk: Desk, unseen: Mapping[Kind | None, int]) -> None:
+    """A night does not ask: what nobody has looked at stays out, and people are told once."""
+    counts = {kind: count for kind, count in unseen.items() if kind is not None and count}
+    if not counts and runs.unconfirmed(desk.connection):  # else the end of the run says so
+        notices.over(desk.connection, notices.PREVIEW)
+    if not counts:
+        return
+    waiting = " and ".join(
+        f"{count:,} {kind.label}{'' if count == 1 else 's'}" for kind, count in sorted(counts.items())
+    )
+    wait = "waits" if sum(counts.values()) == 1 else "wait"
+    says = f"{waiting} {wait}: nobody has looked at them yet. Everything else was synced. Press SYNC and confirm them."
+    notices.tell(desk.connection, notices.PREVIEW, says)
 
 
 def _behind(desk: Desk, run: SyncRun) -> tuple[int, int]:
@@ -92,12 +129,32 @@ def _behind(desk: Desk, run: SyncRun) -> tuple[int, int]:
         return sent, desk.exports().filter(pk__in=failed, state=State.HELD).count()
 
 
+def verdict_on_new(desk: Desk, rules: Rules, decided: Decided, record: Transaction) -> tuple[Judgement, bool]:
+    """What becomes of a row the ledger does not know, and whether a person has overruled what speaks against it."""
+    overruled = decided.overrules(record)
+    return decided.verdict(record, verdict_on(desk, rules, record, overruled=overruled), overruled), overruled
+
+
+def verdict_on_known(desk: Desk, rules: Rules, decided: Decided, export: Export, record: Transaction) -> Judgement:
+    return decided.verdict(record, verdict_of(desk, rules, export, record), export.overruled)
+
+
+def verdict_of(desk: Desk, rules: Rules, export: Export, record: Transaction) -> Judgement:
+    """What becomes of a row of the ledger now, with all that people decided about it."""
+    return verdict_on(desk, rules, record, export.generation, export.overruled, export.put_off)
+
+
 def verdict_on(
-    desk: Desk, rules: Rules, record: Transaction, generation: int = 1, overruled: bool = False
+    desk: Desk,
+    rules: Rules,
+    record: Transaction,
+    generation: int = 1,
+    overruled: bool = False,
+    put_off: bool = False,
 ) -> Judgement:
     key = keys.key(record.source, record.pex_id, generation)
     url = desk.url_of(key, record.account_id)
-    verdict = judge.judge(record, rules, generation=generation, overruled=overruled, url=url)
+    verdict = judge.judge(record, rules, generation=generation, overruled=overruled, url=url, put_off=put_off)
     if isinstance(verdict, Due):
         desk.new_parties.setdefault(verdict.entry.party, verdict.entry)
         if not verdict.noted and len(desk.entries) < MOST_ENTRIES:
@@ -105,72 +162,16 @@ def verdict_on(
     return verdict
 
 
-@dataclass
-class Preview:
-    """What the first sync of a kind would post: per month and kind, money as text; and what looks booked already."""
-
-    lines: list[dict[str, Any]]
-    pairs: dict[str, dict[str, Any]]
-
-
-@dataclass
-class _Line:
-    """One month of one kind while it is counted."""
-
-    ready: list[Decimal] = field(default_factory=list)
-    blocked: int = 0
-    paired: int = 0
-
-
-def preview(desk: Desk, run: SyncRun, rules: Rules) -> Preview:
-    """Count and sum what would go out of kinds nobody confirmed, and what a person must mend first."""
-    lines: dict[tuple[str, Kind], _Line] = {}
-    seen: list[Transaction] = []
-    for new, known in rows_to_judge(desk, run, rules):
-        desk.alive()
-        # What an earlier run let in while it waited has not been shown to anybody yet.
-        unseen = [(record, 1, False) for record in new]
-        unseen += [(record, row.generation, row.overruled) for row, record in known]
-        for record, generation, overruled in unseen:
-            if record.kind in desk.connection.preview_confirmed:
-                continue
-            verdict = verdict_on(desk, rules, record, generation, overruled)
-            line = lines.setdefault(booked.month_and_kind(record), _Line())
-            seen.append(record)
-            if isinstance(verdict, Due):
-                line.ready.append(record.amount)
-            elif needs_you(verdict):
-                line.blocked += 1
-    pairs = booked.pairs(desk, seen)
-    for record in seen:
-        if (record.source, record.pex_id) in pairs:
-            lines[booked.month_and_kind(record)].paired += 1
-    return Preview(
-        [
-            {
-                "month": month,
-                "kind": kind.value,
-                "count": len(line.ready),
-                "sum": str(sum(line.ready, Decimal("0.00"))),
-                "blocked": line.blocked,
-                "paired": line.paired,
-            }
-            for (month, kind), line in sorted(lines.items())
-            if line.ready or line.blocked
-        ],
-        booked.stored(pairs),
-    )
-
-
-def _pair_what_banks_book(desk: Desk, run: SyncRun, rules: Rules) -> None:
+def _pair_what_banks_book(desk: Desk, run: SyncRun, rules: Rules, kinds: frozenset[Kind]) -> None:
     """Fundings and bill payments are compared on every run: a bank feed may have brought them into the books first."""
-    kinds = lookalikes.BY_BANK & desk.settings.kinds
-    if not kinds:
+    by_bank = lookalikes.BY_BANK & kinds
+    if not by_bank:
         return
     rows = []
-    for new, known in rows_to_judge(desk, run, rules):
-        rows += [record for record in new if record.kind in kinds]
-        rows += [record for row, record in known if record.kind in kinds and not row.overruled]
+    for new, known in rows_to_judge(desk, run, rules, by_bank):
+        rows += [*new, *(record for row, record in known if not row.overruled)]
+    # What stays out because of its statement is compared once it may go: it may wait for a year.
+    rows = [row for row in rows if row.source is not Source.STATEMENT_PAYMENT or row.pex_id not in rules.statements]
     desk.progress(pairs=booked.stored(booked.pairs(desk, rows)) | run.pairs)
 
 
@@ -179,16 +180,22 @@ def needs_you(verdict: Judgement) -> bool:
     return isinstance(verdict, Hold) or (isinstance(verdict, Wait) and verdict.needs_you)
 
 
-def rows_to_judge(desk: Desk, run: SyncRun, rules: Rules) -> Iterator[tuple[list[Transaction], list[Pair]]]:
-    """Yield chunks of the mirror: what the ledger does not know and lets in, and what it holds as due."""
+def rows_to_judge(
+    desk: Desk, run: SyncRun, rules: Rules, kinds: Collection[Kind] = frozenset()
+) -> Iterator[tuple[list[Transaction], list[Pair]]]:
+    """Yield chunks of the mirror: what the ledger does not know and lets in, and what it holds as due.
+
+    Of these kinds alone, where any are given.
+    """
+    of_kinds = {"kind__in": [kind.value for kind in kinds]} if kinds else {}
     days = Window(run.window_start, run.window_end)
-    first = min(days.first, facts.oldest_due(desk) or days.first)
+    first = first_day(desk, run)
     last = 0
     while True:
         with reading(desk.business.pk):
             rows = list(
                 PexTransaction.objects.filter(
-                    business_id=desk.business.pk, settled_on__gte=first, pk__gt=last
+                    business_id=desk.business.pk, settled_on__gte=first, pk__gt=last, **of_kinds
                 ).order_by("pk")[:CHUNK]
             )
             exports = {
@@ -212,20 +219,25 @@ def rows_to_judge(desk: Desk, run: SyncRun, rules: Rules) -> Iterator[tuple[list
         yield new, known
 
 
-def _admit(desk: Desk, rules: Rules, decided: Decided, records: Sequence[Transaction], verdicts: Verdicts) -> None:
+def first_day(desk: Desk, run: SyncRun) -> date:
+    """The settlement day of the earliest row that can concern the run."""
+    return min(run.window_start, facts.oldest_due(desk) or run.window_start)
+
+
+def _admit(desk: Desk, bench: Bench, chosen: Chosen, records: Sequence[Transaction], verdicts: Verdicts) -> None:
     """Insert each row with its verdict in it, so that a row costs one version; held and closed ones move on."""
+    decided = bench.decided
     judged: dict[tuple[str, int], tuple[Transaction, Judgement]] = {}
     rows = []
     for record in records:
-        overruled = decided.overrules(record)
-        verdict = decided.verdict(record, verdict_on(desk, rules, record, overruled=overruled), overruled)
+        verdict, overruled = verdict_on_new(desk, bench.rules, decided, record)
         judged[record.source.value, record.pex_id] = record, verdict
         rows.append(_new_row(desk, record, verdict, overruled))
     admitted = ledger.admit(desk.actor(Who.JUDGE), rows)
     moving = []
     for row in admitted:
         record, verdict = judged[row.source, row.pex_id]
-        verdicts.add(row, verdict)
+        verdicts.add(row, chosen.counted(record, verdict, bench.rules.book, bench.names))
         if isinstance(verdict, Hold | Close):
             moving.append((row, verdict, record.amount))
     ledger.judged(desk.actor(Who.JUDGE), moving)
@@ -251,12 +263,14 @@ def _new_row(desk: Desk, record: Transaction, verdict: Judgement, overruled: boo
     return row
 
 
-def _rejudge(desk: Desk, rules: Rules, decided: Decided, pairs: Sequence[Pair], verdicts: Verdicts) -> None:
+def _rejudge(desk: Desk, bench: Bench, chosen: Chosen, pairs: Sequence[Pair], verdicts: Verdicts) -> None:
     moving = []
     for export, record in pairs:
-        verdict = verdict_on(desk, rules, record, export.generation, export.overruled)
-        verdict = decided.verdict(record, verdict, export.overruled)
-        verdicts.add(export, verdict)
+        verdict = verdict_on_known(desk, bench.rules, bench.decided, export, record)
+        if record.kind in bench.rules.settings.kinds - bench.kinds and isinstance(verdict, Due):
+            verdict = judge.unseen(record.kind)
+            bench.unseen[record.kind] += 1
+        verdicts.add(export, chosen.counted(record, verdict, bench.rules.book, bench.names))
         moving.append((export, verdict, record.amount))
     ledger.judged(desk.actor(Who.JUDGE), moving)
 
@@ -288,7 +302,7 @@ def _note_settings(desk: Desk, problem: str) -> None:
         raise SettingsNeeded(problem)
 
 
-def _rules(desk: Desk) -> Rules:
+def rules_of(desk: Desk) -> Rules:
     if desk.rules is None:
         raise AssertionError("judged before the facts were gathered")
     return desk.rules

@@ -9,7 +9,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from connectors import registry
 from connectors.connector import Connector
@@ -17,13 +17,13 @@ from connectors.errors import NotAuthorized
 from connectors.models import Connection
 from connectors.pex import auth as pex_auth
 from connectors.pex.client import PexClient
-from connectors.records import Entry, Party, Sent, Source
+from connectors.records import Entry, Kind, Party, Sent, Source
 from connectors.settings import Settings
 from pexsync.accounts.tenancy import reading, scope
 from syncjobs import keys, lease, ledger, notices, runs
 from syncjobs.delivery import Delivery, Done
 from syncjobs.judge import Rules
-from syncjobs.models import Export, SyncRun
+from syncjobs.models import Export, PreviewRow, SyncRun
 from syncjobs.transitions import State, Who
 
 MOST_ENTRIES = 10_000  # kept between checking and sending; the others are coded once more
@@ -118,7 +118,13 @@ class Desk:
         return Export.objects.filter(business_id=self.business.pk, system=self.connection.system)
 
     def due(self) -> QuerySet[Export]:
-        return self.exports().filter(state=State.DUE, waiting="")
+        """What may go out now. Of a preview that was confirmed: what was ticked in it, and is still what was shown."""
+        due = self.exports().filter(state=State.DUE, waiting="")
+        if self.run is None or self.run.confirmed_at is None:
+            return due
+        ticked = self.run.shown.filter(state=PreviewRow.State.READY, chosen=True)
+        same = {name: OuterRef(name) for name in ("source", "pex_id", "fingerprint")}
+        return due.filter(Exists(ticked.filter(**same)))
 
     def url_of(self, key: str, card_account: int | None) -> str:
         return self.books.url_of(self.business.pex_id, key, card_account)
@@ -215,4 +221,5 @@ def as_sent(export: Export, connection: Connection, books: Connector) -> Sent:
         url=books.url_of(connection.business.pex_id, key, export.card_account),
         in_doubt=True,
         earlier=earlier_keys(export.source, export.pex_id, export.generation),
+        kind=Kind(export.kind),
     )

@@ -15,9 +15,23 @@ from connectors.models import Connection
 from pexsync import clock
 from pexsync.accounts import installation
 from pexsync.accounts.tenancy import everywhere, reading
-from syncjobs import checking, facts, lease, notes, notices, owing, runs, sending, upkeep
+from syncjobs import (
+    checking,
+    facts,
+    fields,
+    lease,
+    lookalikes,
+    notes,
+    notices,
+    owing,
+    preview,
+    runs,
+    sending,
+    shown,
+    upkeep,
+)
 from syncjobs.desk import Cancelled, Desk, OutOfTime
-from syncjobs.models import Export, SyncRun
+from syncjobs.models import Export, RunResult, SyncRun
 from syncjobs.transitions import State
 
 logger = logging.getLogger(__name__)
@@ -124,12 +138,17 @@ def _no_way_on(run: SyncRun, connection: Connection) -> str:
 
 def _slice(desk: Desk, run: SyncRun) -> float:
     """Seconds until the receipts and notes that could not go now are tried; 0 when nothing hinders them."""
-    sending.settle(desk)  # first of all: rows in doubt ask the books alone, and PEX may be out of reach
+    freed = sending.settle(desk)  # first of all: rows in doubt ask the books alone, and PEX may be out of reach
+    if run.phase in (SyncRun.Phase.SENDING, SyncRun.Phase.RECEIPTS) and any(map(_banks_book_it_too, freed)):
+        desk.progress(phase=SyncRun.Phase.CHECKING)
     facts.gather(desk)
     if desk.rules is None:  # pragma: no cover  # gather lays them there
         return 0.0
-    if run.phase in (SyncRun.Phase.READING, SyncRun.Phase.CHECKING) and not checking.check(desk, run):
-        return 0.0
+    if run.phase in (SyncRun.Phase.READING, SyncRun.Phase.CHECKING):
+        fields.bring_over(desk, run)
+        if preview.asks(desk, run) and preview.make(desk, run):
+            return 0.0
+        checking.check(desk, run)
     notes.read(desk)
     sending.send(desk, desk.rules)
     wait = 0.0
@@ -171,41 +190,58 @@ def settle(connection_id: int) -> None:
         owing.end(connection, after)
 
 
+def _banks_book_it_too(row: Export) -> bool:
+    """Such a row is compared with the books before it goes again: somebody may have changed the key it is known by."""
+    return row.kind in lookalikes.BY_BANK
+
+
 def _settle(desk: Desk) -> None:
-    freed = sending.settle(desk)
-    if freed:
+    """What banks book too goes again only with a run, which first compares it with the books (rule L9)."""
+    again = frozenset(row.pk for row in sending.settle(desk) if not _banks_book_it_too(row))
+    if again:
         facts.gather(desk)
         if desk.rules is not None:
-            sending.send(desk, desk.rules, only=frozenset(row.pk for row in freed))
+            sending.send(desk, desk.rules, only=again)
     _deliver(desk)
 
 
 def _deliver(desk: Desk) -> None:
-    """Notes and receipts: those of this slice, then whatever earlier slices and runs still owe."""
+    """Notes and receipts: those of this slice, then whatever earlier slices and runs still owe.
+
+    Raises what stops the notes, and where nothing does, what receipts wait for.
+    """
     desk.progress(phase=SyncRun.Phase.RECEIPTS)
+    desk.delivery.leaves = sending.calls_due(desk)
     desk.delivery.drain(desk.show_receipts)
     upkeep.resume(desk)
+    if desk.run is None:
+        upkeep.ask_again(desk)
     desk.delivery.drain(desk.show_receipts)
+    desk.delivery.check_receipts()
 
 
 def _finish(desk: Desk, run: SyncRun, follows: bool) -> None:
     desk.show_receipts()
     with reading(desk.business.pk):
         doubt = desk.exports().filter(run=run, state=State.SENT).count()
+        changed = RunResult.objects.filter(run=run, cause=shown.CHANGED).count() if run.confirmed_at else 0
     failed = run.rows_failed + run.receipts_failed
     doubt += desk.unseen
+    behind = run.fields_due > run.fields_done
     if not failed and not doubt:
-        status = Status.SUCCESS
+        status = Status.PARTIAL if behind else Status.SUCCESS
     else:
         status = Status.PARTIAL if run.rows_posted or doubt else Status.FAILED
-    runs.finish(run, status, _summary(run, doubt - desk.unseen, desk.unseen, desk.books.label, follows))
+    runs.finish(run, status, _summary(run, doubt - desk.unseen, desk.unseen, changed, desk.books.label, follows))
 
 
-def _summary(run: SyncRun, doubt: int, unseen: int, label: str, follows: bool) -> str:
+def _summary(run: SyncRun, doubt: int, unseen: int, changed: int, label: str, follows: bool) -> str:
     """The sentence beside the status, numbers first; nothing where all went well."""
     parts = []
-    if run.rows_failed:
-        parts.append(f"{run.rows_failed} need{'s' if run.rows_failed == 1 else ''} you")
+    if needing_you := run.rows_failed - changed:
+        parts.append(f"{needing_you} need{'s' if needing_you == 1 else ''} you")
+    if changed:
+        parts.append(f"{changed} changed after you looked and {'goes' if changed == 1 else 'go'} with the next sync")
     if doubt:
         parts.append(_in_doubt(doubt, label))
     if unseen:
@@ -215,6 +251,8 @@ def _summary(run: SyncRun, doubt: int, unseen: int, label: str, follows: bool) -
     coming = run.receipts_due - run.receipts_done - run.receipts_failed
     if coming > 0 or follows:
         parts.append(f"{_receipts(coming)} still to follow when it ended")
+    if parts and (behind := run.fields_due - run.fields_done):  # alone, pages say it with what went well
+        parts.append(f"{behind} tag list{'' if behind == 1 else 's'} {'was' if behind == 1 else 'were'} not updated")
     text = ", ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 

@@ -54,6 +54,9 @@ Judgement = Due | Wait | Hold | Close
 
 NEEDS_YOU = frozenset({"coding", "settings", "refused", "late"})  # words of `waiting` that a person must mend
 
+PUT_OFF = "put_off"  # word and cause of a row that was unticked in a preview
+UNSEEN = "unseen"  # word of a row whose kind nobody has confirmed yet
+
 NOT_SHOWN = "PEX no longer shows it. It is sent when PEX does again; leave it out if it never will."
 
 
@@ -105,8 +108,13 @@ def admitted(transaction: Transaction, rules: Rules, window: Window) -> bool:
     )
 
 
-def judge(transaction: Transaction, rules: Rules, *, generation: int, overruled: bool, url: str) -> Judgement:
-    """Judge a row of the ledger that is due. `overruled`: a person decided against the rules that hold or close."""
+def judge(
+    transaction: Transaction, rules: Rules, *, generation: int, overruled: bool, url: str, put_off: bool = False
+) -> Judgement:
+    """Judge a row of the ledger that is due.
+
+    `overruled`: a person decided against the rules that hold or close it. `put_off`: one unticked it in a preview.
+    """
     settings = rules.settings
     if not transaction.amount and not transaction.problem:
         return Close(Closed.NOTHING, "Its total is nought: there is nothing to book.")
@@ -128,6 +136,8 @@ def judge(transaction: Transaction, rules: Rules, *, generation: int, overruled:
         )
     if transaction.kind not in settings.kinds:
         return Wait("kind_off", f"{_plural(transaction.kind)} are switched off in Setup.")
+    if put_off:
+        return put_off_by_a_person()
     if transaction.bill_pay and not settings.bill_pay:
         return Wait(
             "bill_pay", "This card charge paid a bill through PEX bill pay; such charges are switched off in Setup."
@@ -147,6 +157,16 @@ def judge(transaction: Transaction, rules: Rules, *, generation: int, overruled:
             "period", f"Closed to {rules.closed_until:%-d %b %Y} {rules.where}. Open the period there, or leave it out."
         )
     return Due(entry, noted)
+
+
+def put_off_by_a_person() -> Wait:
+    says = "Unticked in a preview: no sync sends it. Press “Send” to let it go, or “Leave out” if it never should."
+    return Wait(PUT_OFF, says, cause=PUT_OFF)
+
+
+def unseen(kind: Kind | None) -> Wait:
+    says = f"Nobody has looked at what {_plural(kind).lower()} would send. Press SYNC to see and confirm them."
+    return Wait(UNSEEN, says, cause=UNSEEN)
 
 
 def _of_statement(transaction: Transaction, rules: Rules, overruled: bool) -> Hold | Wait | None:

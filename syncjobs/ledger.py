@@ -15,12 +15,12 @@ from django.conf import settings
 from django.db.models import F
 
 from connectors.models import Connection
-from connectors.records import Entry, Posted, Refused, Source
+from connectors.records import CLOSED_PERIOD, Entry, Kind, Posted, Refused
 from pexsync import clock
 from pexsync.accounts.models import User
 from pexsync.accounts.tenancy import scope
 from syncjobs import bulk, coding, transitions
-from syncjobs.judge import Close, Due, Hold, Judgement, Wait, waits_for
+from syncjobs.judge import PUT_OFF, Close, Due, Hold, Judgement, Wait, waits_for
 from syncjobs.models import Export, ExportEvent, ExportReceipt, Lease, SyncRun, Tally
 from syncjobs.transitions import Cause, Closed, Event, State, Who
 
@@ -59,8 +59,8 @@ class Owed:
     receipts: bool
 
     def by(self, export: Export) -> "Owed":
-        """Payments of a statement carry neither notes nor receipts; their ids are not those of transactions."""
-        return Owed(False, False) if export.source == Source.STATEMENT_PAYMENT else self
+        """Only purchases carry notes and receipts. The id of a statement's payment is not even a transaction's."""
+        return self if export.kind == Kind.PURCHASE else Owed(False, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +115,14 @@ def judged(actor: Actor, verdicts: Sequence[tuple[Export, Judgement, Decimal]]) 
 
 
 def _verdict(export: Export, verdict: Judgement) -> tuple[Event, dict[str, Any]]:
-    coded = {"fingerprint": export.fingerprint, "posting_date": export.posting_date}
+    coded = {"fingerprint": export.fingerprint, "posting_date": export.posting_date, "put_off": export.put_off}
     match verdict:
         case Due(entry=entry):
-            coded = {"fingerprint": coding.fingerprint(entry), "posting_date": entry.date}
+            coded |= {"fingerprint": coding.fingerprint(entry), "posting_date": entry.date}
             return Event.JUDGED, {"state": State.DUE, "waiting": "", "cause": "", "says": "", **coded}
         case Wait(word=word, says=says, cause=cause):
             waits = {"waiting": word, "cause": cause[:80], "says": says[:500]}
+            coded["put_off"] = export.put_off or word == PUT_OFF
             return Event.JUDGED, {"state": State.DUE, **waits, **coded}
         case Hold(cause=cause, says=says, link=link):
             held = {"state": State.HELD, "waiting": "", "cause": cause, "says": says, "link": link}
@@ -188,14 +189,14 @@ def accepted(actor: Actor, batch: Batch, posted: Mapping[str, Posted], owed: Owe
 
 
 def refused(actor: Actor, batch: Batch, refusals: Mapping[str, Refused]) -> list[Export]:
-    """Move 7: back to due with the sentence; waits until it is judged anew."""
+    """Move 7: back to due with the sentence; waits until it is judged anew, for a person or for the lock date."""
     changes = [
         Change(
             batch.exports[key],
             {
                 "state": State.DUE,
-                "waiting": "refused",
-                "cause": refusal.cause[:80],
+                "waiting": CLOSED_PERIOD if refusal.cause == CLOSED_PERIOD else "refused",
+                "cause": refusal.reason[:80],
                 "says": refusal.says[:500],
                 **NOWHERE,
             },
@@ -528,8 +529,15 @@ def it_is_there(actor: Actor, target: str, export: Export, found: Posted, owed: 
 
 
 def send(actor: Actor, exports: Sequence[Export]) -> list[Export]:
-    """Move 16. A row that was sent once without an answer is looked for exactly before it goes out again."""
-    return _moved(actor, Event.SEND, [_released(export) for export in exports])
+    """Move 16. A row that was sent once without an answer is looked for exactly before it goes out again.
+
+    One that was put off overrules no rule by it: it only is no longer put off.
+    """
+    put_off = [export for export in exports if export.state == State.DUE]
+    held = [_released(export) for export in exports if export.state != State.DUE]
+    no_longer = {"put_off": False, "waiting": "", "cause": "", "says": ""}
+    moved = _moved(actor, Event.SEND, held)
+    return moved + _moved(actor, Event.SEND, [Change(export, no_longer, "No longer put off.") for export in put_off])
 
 
 def take_out(actor: Actor, exports: Sequence[Export], closed: Closed, says: str) -> list[Export]:
@@ -585,6 +593,7 @@ def _released(export: Export) -> Change:
         "says": "",
         "link": "",
         "overruled": True,
+        "put_off": False,
         "doubted": export.doubted or export.sent_at is not None,
         **NOWHERE,
     }

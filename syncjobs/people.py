@@ -25,6 +25,7 @@ from pexsync.accounts.permissions import CONNECTOR
 from pexsync.accounts.tenancy import reading
 from syncjobs import ledger, notices, owing
 from syncjobs.desk import as_sent, key_of
+from syncjobs.judge import PUT_OFF
 from syncjobs.models import Export, PexTransaction
 from syncjobs.transitions import Cause, Closed, State, Who
 
@@ -71,6 +72,8 @@ def allowed(state: str, cause: str, record_id: str) -> tuple[Action, ...]:
     """
     if state == State.HELD:
         return _OF_CAUSE.get(cause, ())
+    if state == State.DUE and cause == PUT_OFF:
+        return (Action.SEND, *_OUT)
     if state == State.CLOSED:
         return () if record_id or cause == Closed.NOTHING else (Action.UNDO,)
     return _OF_STATE[state]

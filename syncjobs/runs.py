@@ -7,18 +7,19 @@ from types import MappingProxyType
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, Sum
+from django.db.models import F, Q, QuerySet, Sum
 
 from connectors import registry
 from connectors.models import Connection
+from connectors.records import Kind
 from connectors.settings import Settings
 from pexsync import clock
 from pexsync.accounts import installation
 from pexsync.accounts.models import User
 from pexsync.accounts.tenancy import scope
-from syncjobs import notices, window
-from syncjobs.lookalikes import Decision, looks_booked
-from syncjobs.models import SyncRun, Tally
+from syncjobs import notices, shown, window
+from syncjobs.lookalikes import Decision
+from syncjobs.models import PreviewRow, SyncRun, Tally
 from syncjobs.transitions import State
 from syncjobs.window import Window
 
@@ -29,8 +30,9 @@ logger = logging.getLogger(__name__)
 FIRST, LATER = 0, 9
 
 WAITS_FOR_A_LOOK = (
-    "It would send something nobody has looked at yet. Nothing is sent before you confirm it or press CANCEL."
+    "A preview waits for you, and no sync begins beside it. Nothing is sent before you confirm it or press CANCEL."
 )
+STALE = "The settings were changed after this preview was made, so it no longer shows what would be sent. Look again."
 
 
 class CannotStart(Exception):
@@ -41,11 +43,32 @@ class Undecided(Exception):
     """What a person must say first: one sentence."""
 
 
-def start(connection: Connection, by: User | None, first: date | None = None, last: date | None = None) -> SyncRun:
-    """Queue a run and wake a worker. Raises `CannotStart`. Call it inside the tenant's scope or outside any."""
+class Stale(Exception):
+    """The preview is not what would be sent any more: one sentence."""
+
+
+class Miscounted(Exception):
+    """Other rows are ticked than the person saw: `count` of them now."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+
+def start(
+    connection: Connection,
+    by: User | None,
+    first: date | None = None,
+    last: date | None = None,
+    asks_first: bool = False,
+) -> SyncRun:
+    """Queue a run and wake a worker. Raises `CannotStart`. Call it inside the tenant's scope or outside any.
+
+    `asks_first`: it shows what it would send, and waits until somebody confirms that.
+    """
     settings = check_ready(connection)
     run = planned(connection, settings, window.manual(settings, clock.today(), first, last), clock.now())
-    run.started_by = by
+    run.started_by, run.asks_first = by, asks_first
     try:
         with scope(connection.business_id):
             run.save(force_insert=True)
@@ -130,54 +153,123 @@ def last(connection: Connection) -> SyncRun | None:
     return connection.runs.exclude(status__in=SyncRun.ALIVE).order_by("-queued_at").first()
 
 
-def confirm(run: SyncRun, by: User, decisions: Mapping[tuple[str, str], Decision] = MappingProxyType({})) -> bool:
-    """A person agrees to what the first sync would post; False when the run no longer waits for it.
+def unconfirmed(connection: Connection) -> frozenset[Kind]:
+    """The kinds that are switched on and that nobody has agreed to yet: a preview shows them first (rule L9)."""
+    kinds = Settings.parse(connection.settings).kinds
+    return frozenset(kind for kind in kinds if kind.value not in connection.preview_confirmed)
 
-    `decisions`, by month and kind, say what becomes of the months that look booked already. Raises `Undecided`.
+
+def waits_for_confirmation(run: SyncRun) -> bool:
+    return run.status == SyncRun.Status.PAUSED and run.confirmed_at is None and bool(run.preview)
+
+
+def is_stale(run: SyncRun, connection: Connection | None) -> bool:
+    """Whether something else would be sent than the preview shows, since the settings or the company changed."""
+    if connection is None:
+        return True
+    return (connection.settings_version, connection.target) != (run.settings_version, run.target)
+
+
+def confirm(
+    run: SyncRun,
+    by: User,
+    decisions: Mapping[tuple[str, str], Decision] = MappingProxyType({}),
+    expected: int | None = None,
+) -> bool:
+    """A person agrees to exactly what the preview shows and is ticked; False when the run no longer waits for it.
+
+    `decisions`, by month and kind, say what becomes of the months that look booked already. `expected`: how many rows
+    the person was told would go. Raises `Undecided`, `Stale`, `Miscounted`; then nothing has changed.
     """
     at = clock.now()
-    lines = [_decided(line, decisions) | {"confirmed": True} for line in run.preview]
     with scope(run.business_id):
-        waiting = SyncRun.objects.filter(pk=run.pk, status=SyncRun.Status.PAUSED, confirmed_at=None).exclude(preview=[])
-        if not waiting.update(status=SyncRun.Status.QUEUED, confirmed_at=at, wake_at=at, says="", preview=lines):
+        found = _waiting(run).first()
+        if found is None:
             return False
-        run.preview = lines
         connection = Connection.objects.select_for_update().filter(pk=run.connection_id or 0).first()
-        if connection is not None:
-            connection.preview_confirmed |= _confirmation(run, connection, by)
-            connection.save(update_fields=["preview_confirmed"])
-            notices.over(connection, notices.PREVIEW)
+        if connection is None or is_stale(found, connection):
+            raise Stale(STALE)
+        found.preview = [_decided(line, decisions) | {"by": by.username} for line in found.preview]
+        if expected is not None and (count := shown.total(shown.going(found)).count) != expected:
+            raise Miscounted(count)
+        confirmed = _waiting(run).update(
+            status=SyncRun.Status.QUEUED, confirmed_at=at, wake_at=at, says="", preview=found.preview
+        )
+        if not confirmed:
+            return False
+        run.preview = found.preview
+        connection.preview_confirmed |= _confirmation(found, connection, by)
+        connection.save(update_fields=["preview_confirmed"])
+        notices.over(connection, notices.PREVIEW)
+    logger.info("preview confirmed", extra={"run": run.pk, "user": by.pk})
     wake(run.pk)
     return True
 
 
+def _waiting(run: SyncRun) -> QuerySet[SyncRun]:
+    """The run as long as it waits for its confirmation, to be locked where the database can."""
+    waiting = SyncRun.objects.filter(pk=run.pk, status=SyncRun.Status.PAUSED, confirmed_at=None)
+    return waiting.exclude(preview=[]).select_for_update(no_key=True)
+
+
 def _decided(line: dict[str, Any], decisions: Mapping[tuple[str, str], Decision]) -> dict[str, Any]:
-    if line.get("confirmed") or not looks_booked(line.get("paired", 0), line["count"] + line["blocked"]):
+    if not shown.asks(line):
         return line
-    decision = decisions.get((line["month"], line["kind"]))
-    if decision is None:
+    decision = decisions.get((line["month"], line["kind"])) or line.get("decision")
+    if not decision:
         raise Undecided("Say of each month that looks booked already whether it is left out or posted.")
-    return line | {"decision": decision.value}
+    return line | {"decision": str(decision)}
 
 
 def _confirmation(run: SyncRun, connection: Connection, by: User) -> dict[str, Any]:
     """What was agreed to, per kind that is switched on: kinds switched on later ask again.
 
-    Where the settings were changed since the run began, only what the preview showed was agreed to. What was agreed to
-    before stays as it was: the run that asked then holds what was found and decided.
+    What was agreed to before stays as it was: the run that asked then holds what was found and decided.
     """
-    kinds = {kind.value for kind in Settings.parse(connection.settings).kinds}
-    if connection.settings_version != run.settings_version:
-        kinds &= {line["kind"] for line in run.preview}
     return {
-        kind: {
+        kind.value: {
             "at": clock.now().isoformat(),
             "by": by.username,
             "run": run.pk,
             "months": [line for line in run.preview if line["kind"] == kind],
         }
-        for kind in sorted(kinds - set(connection.preview_confirmed))
+        for kind in sorted(unconfirmed(connection))
     }
+
+
+def decide(run: SyncRun, month: str, kind: str, decision: Decision) -> bool:
+    """What becomes of a month that looks booked, said before the rest is confirmed; False when it is too late."""
+    with scope(run.business_id):
+        found = _waiting(run).first()
+        if found is None:
+            return False
+        wanted = (month, kind)
+        run.preview = [
+            line | {"decision": decision.value}
+            if (line["month"], line["kind"]) == wanted and shown.asks(line)
+            else line
+            for line in found.preview
+        ]
+        return bool(_waiting(run).update(preview=run.preview))
+
+
+def tick(run: SyncRun, rows: Q, chosen: bool) -> bool:
+    """Tick or untick rows of a preview that are ready; False when it is too late."""
+    with scope(run.business_id):
+        if _waiting(run).first() is None:
+            return False
+        run.shown.filter(rows, state=PreviewRow.State.READY).update(chosen=chosen)
+        return True
+
+
+def look_again(run: SyncRun) -> bool:
+    """Make the preview anew, with the settings as they are; False when the run no longer waits for a person."""
+    with scope(run.business_id):
+        queued = {"status": SyncRun.Status.QUEUED, "wake_at": clock.now(), "says": "", "preview": [], "pairs": {}}
+        again = bool(_waiting(run).update(**queued))
+    if again:
+        wake(run.pk)
+    return again
 
 
 def cancel(run: SyncRun, by: User) -> None:
@@ -194,14 +286,13 @@ def pause(run: SyncRun, says: str, after: float | None) -> None:
     """The slice ends; the run goes on after so many seconds (None: when a person has answered)."""
     wake_at = clock.now() + timedelta(seconds=after) if after is not None else None
     _change(run, status=SyncRun.Status.PAUSED, says=says[:500], wake_at=wake_at)
-    if after is None and run.nightly and run.connection is not None:
-        notices.tell(run.connection, notices.PREVIEW, WAITS_FOR_A_LOOK)
 
 
 def finish(run: SyncRun, status: SyncRun.Status, says: str = "") -> None:
     _change(run, status=status, phase=SyncRun.Phase.DONE, says=says[:500], ended_at=clock.now(), wake_at=None)
     if run.connection is not None:
-        notices.over(run.connection, notices.PREVIEW)
+        if not unconfirmed(run.connection):
+            notices.over(run.connection, notices.PREVIEW)
         if status in (SyncRun.Status.SUCCESS, SyncRun.Status.PARTIAL):
             notices.went_well(run.connection)
     logger.info("run ended", extra={"run": run.pk, "status": status.value, "posted": run.rows_posted})

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from syncjobs import engine, night, sweeper
+from syncjobs import engine, night, preview, sweeper
 
 
 @shared_task(name="syncjobs.advance", ignore_result=True)
@@ -23,3 +23,8 @@ def sweep() -> None:
 @shared_task(name="syncjobs.night", ignore_result=True)
 def begin_nights() -> None:
     night.tick()
+
+
+@shared_task(name="syncjobs.tidy", ignore_result=True)
+def tidy() -> None:
+    preview.drop_old()

@@ -106,7 +106,7 @@ TABLE: tuple[Move, ...] = (
     _move("13", "sent", Event.GIVEN_UP, State.HELD, "sweeper", batch=True),
     _move("14", "posted", Event.CHANGED_THERE, State.HELD, "slice"),
     _move("15", "held", Event.IT_IS_THERE, State.POSTED, "person"),
-    _move("16", "held", Event.SEND, State.DUE, "person"),
+    _move("16", "due held", Event.SEND, State.DUE, "person"),  # due: unticked in a preview before
     _move("17", "due held", Event.TAKEN_OUT, State.CLOSED, "person"),
     _move("18", "closed", Event.UNDONE, State.DUE, "person"),
     _move("19", "posted held", Event.SEND_AGAIN, State.DUE, "slice person staff"),

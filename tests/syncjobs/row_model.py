@@ -12,7 +12,7 @@ Of time there is what matters. A claim is SENDING for 30 seconds, then SETTLING 
 has passed, then SETTLED. The books are done with a request before its claim is settled, as they promise; where
 `late_commits` is not 0 they break the promise within the day: that is the gap that is left. Batch numbers that no
 longer matter are forgotten, so the number of attempts has no bound: the search ends where nothing new can happen.
-The scenes of `test_row_model` come to 225,000 worlds, the largest to 88,000; all are searched in 20 seconds of work.
+The scenes of `test_row_model` come to 297,000 worlds, the largest to 121,000; all are searched in 20 seconds of work.
 
 The moves are those of `syncjobs.transitions`: `Machine._move` looks each up there, and compares as the ledger does.
 """
@@ -487,6 +487,8 @@ class Machine:
             yield Wish(Event.IT_IS_THERE, read, look_again=fate is Fate.LIVE or not day_is_over(world))
         if row.state is State.HELD and row.cause is Cause.NOTE_BY_HAND:
             yield Wish(Event.SEND, read)
+        if row.state is State.DUE and row.waiting:  # put off in a preview
+            yield Wish(Event.SEND, read)
         if row.state is State.HELD and row.cause is Cause.UNRESOLVED and self._proven(fate is Fate.ABSENT):
             yield Wish(Event.SEND, read)
         gone = fate is Fate.DEAD or (missing and fate is Fate.ABSENT)
@@ -503,6 +505,8 @@ class Machine:
             return self._move(world, read, event, Who.PERSON, closed)
         if event is Event.IT_IS_THERE:
             return self._move(world, read, event, Who.PERSON, self._posted(in_doubt=wish.look_again))
+        if event is Event.SEND and read.state is State.DUE:
+            return self._move(world, read, event, Who.PERSON, {"waiting": False})
         due = {"state": State.DUE, "cause": None, "named": False, "look": Look.NEVER}
         if event is not Event.SEND_AGAIN:
             return self._move(world, read, event, Who.PERSON, due)

@@ -146,20 +146,46 @@ def test_what_banks_book_too_is_compared_on_every_run(acme, same_month, monkeypa
     assert acme.sync().rows_posted == 1
 
 
-def test_two_previews_in_one_run_keep_what_the_first_one_found(acme, same_month, travel):
+def test_a_preview_made_again_pairs_again(acme, same_month):
     for amount in ("5.00", "6.00", "7.00"):
         acme.purchase(amount, settled=same_month)
     book_by_hand(acme, "5.00", same_month.date())
     run = asked(acme)
-    acme.pex.add_card_fee("1.00", settled=clock.now() - timedelta(days=1))
-    acme.set(kinds=["purchase", "fee"])
-    runs.confirm(run, acme.user)
-    travel(minutes=61)
+    acme.set(clean_names=False)
+    assert runs.look_again(run)
     run = finish(acme, run)
     assert run.status == SyncRun.Status.PAUSED
     runs.confirm(run, acme.user)
     finish(acme, run)
-    assert Export.objects.get(kind="purchase", amount="5.00").cause == Cause.LOOKALIKE
+    assert Export.objects.get(amount="5.00").cause == Cause.LOOKALIKE
+
+
+def test_a_month_left_out_closes_only_what_had_settled_when_its_own_kind_was_confirmed(acme, travel):
+    settled = clock.now() - timedelta(days=1)
+    acme.purchase("5.00", settled=settled)
+    book_by_hand(acme, "5.00", settled.date())
+    run = asked(acme)
+    runs.confirm(run, acme.user, {month_of(run): Decision.LEAVE_OUT})
+    finish(acme, run)
+    travel(hours=30)
+    later = acme.purchase("6.00", settled=clock.now() - timedelta(minutes=5))
+    acme.all_kinds()
+    acme.pex.add_card_fee("1.00", settled=clock.now() - timedelta(days=1))
+    acme.connection.refresh_from_db()
+    acme.sync()
+    assert Export.objects.get(pex_id=later.transaction_id).state == State.POSTED
+
+
+def test_what_was_decided_is_shown_by_the_next_preview(acme, same_month):
+    acme.purchase("5.00", settled=same_month)
+    book_by_hand(acme, "5.00", same_month.date())
+    run = asked(acme)
+    runs.confirm(run, acme.user, {month_of(run): Decision.LEAVE_OUT})
+    runs.cancel(run, acme.user)
+    finish(acme, run)
+    following = finish(acme, runs.start(acme.connection, acme.user, asks_first=True))
+    row = following.shown.get()
+    assert (row.state, row.cause) == ("later", Closed.LEFT_OUT)
 
 
 def test_a_kind_confirmed_later_does_not_forget_what_was_decided_before(acme, same_month):

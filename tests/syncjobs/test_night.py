@@ -291,29 +291,61 @@ class TestUnseen:
         nightly.connection.refresh_from_db()
         return nightly
 
-    def test_what_nobody_has_seen_waits_in_one_sync_with_one_notice(self, new_kind, until_due):
+    def test_what_nobody_has_seen_waits_with_one_notice_and_no_sync_stays_open(self, new_kind, until_due):
         for _ in range(3):
             until_due(new_kind)
             night.tick()
             for run in SyncRun.objects.filter(status__in=SyncRun.ALIVE):
                 work(run)
-        run = SyncRun.objects.get()
-        assert (run.status, run.wake_at, bool(run.preview)) == (Status.PAUSED, None, True)
+        assert {run.status for run in SyncRun.objects.all()} == {Status.SUCCESS}
         notice = Notice.objects.get()
         assert (notice.cause, notice.times) == (notices.PREVIEW, 3)
+        assert "1 purchase waits" in notice.says
         assert Export.objects.count() == 0
 
-    @pytest.mark.parametrize("answer", ["confirm", "cancel"])
-    def test_an_answer_ends_the_notice_and_the_nights_go_on(self, new_kind, until_due, answer):
+    def test_a_kind_nobody_has_seen_does_not_hold_up_the_others(self, new_kind, until_due):
+        new_kind.pex.add_card_fee("1.00", settled=clock.now() - timedelta(days=1))
+        new_kind.set(kinds=["purchase", "fee"])
+        Connection.objects.update(preview_confirmed={"purchase": {}})
         until_due(new_kind)
         night.tick()
         run = work(SyncRun.objects.get())
-        getattr(runs, answer)(run, new_kind.user)
-        work(run)
-        assert not run.alive
-        assert Notice.objects.get().ended_at
+        assert (run.status, run.rows_posted) == (Status.SUCCESS, 1)
+        assert "1 fee waits" in Notice.objects.get(ended_at=None).says
+        assert list(Export.objects.values_list("kind", "state")) == [("purchase", "posted")]
+
+    def test_a_row_of_such_a_kind_that_is_in_the_ledger_already_does_not_go_by_night(self, nightly, until_due):
+        row = nightly.purchase("12.50", approval="NotReviewed")
+        nightly.sync()
+        nightly.pex.set_approval(row, "Approved")
+        Connection.objects.update(preview_confirmed={"fee": {}})
+        until_due(nightly)
+        night.tick()
+        work(SyncRun.objects.latest("pk"))
+        row = Export.objects.get()
+        assert (row.state, row.waiting) == ("due", "unseen")
+        assert nightly.books.live() == []
+
+    def test_a_confirmation_ends_the_notice(self, new_kind, until_due):
         until_due(new_kind)
-        assert night.tick() == 1
+        night.tick()
+        work(SyncRun.objects.get())
+        new_kind.connection.refresh_from_db()
+        run = work(runs.start(new_kind.connection, new_kind.user))
+        assert Notice.objects.get().ended_at is None
+        assert runs.confirm(run, new_kind.user)
+        assert Notice.objects.get().ended_at
+        assert work(run).rows_posted == 1
+
+    def test_a_preview_that_is_cancelled_leaves_the_notice(self, new_kind, until_due):
+        until_due(new_kind)
+        night.tick()
+        work(SyncRun.objects.get())
+        new_kind.connection.refresh_from_db()
+        run = work(runs.start(new_kind.connection, new_kind.user))
+        runs.cancel(run, new_kind.user)
+        assert work(run).status == Status.CANCELLED
+        assert Notice.objects.get().ended_at is None
 
 
 class TestCatchingUp:
