@@ -21,8 +21,9 @@ from pexsync.accounts import tenancy
 from pexsync.accounts.middleware import needs, outside
 from pexsync.accounts.models import BusinessRequest
 from pexsync.accounts.permissions import CONNECTOR
-from syncjobs import people, standing, wording
+from syncjobs import people, receipt_words, standing, wording
 from syncjobs.desk import key_of
+from syncjobs.lookalikes import BY_BANK
 from syncjobs.models import Export, ExportEvent
 from syncjobs.people import Action, Answer, Refusal, Wish
 from syncjobs.transitions import State
@@ -81,6 +82,20 @@ def row(request: BusinessRequest, system: str, row: int) -> HttpResponse:
     """One transaction: how it stands, what may be decided, and what became of it so far."""
     connection = connection_of(request, system)
     return _row_page(request, connection, _row_of(connection, row))
+
+
+@require_POST
+@needs(*CONNECTOR)
+def send_receipt(request: BusinessRequest, system: str, row: int) -> HttpResponse:
+    """SEND AGAIN beside a receipt that could not be attached."""
+    connection = connection_of(request, system)
+    export = _row_of(connection, row)
+    number = request.POST.get("receipt", "")
+    if number.isdecimal() and len(number) < 19 and receipt_words.send_again(connection, export, int(number)):
+        messages.success(request, "The receipt goes out once more in a moment.")
+    else:
+        messages.info(request, "Nothing was sent: look at the receipt as it stands now.")
+    return redirect("row", system, export.pk)
 
 
 @require_POST
@@ -234,5 +249,12 @@ def _row_page(
         "remark_length": REMARK,
         "asks_remark": any(action in WITH_A_REMARK for action, _ in shown.actions),
         "here": reverse("row", args=[connection.system, export.pk]),
+        "button": shown.button,
+        "receipts": receipt_words.lines(export, connection, shown.receipts),
+        "coming": receipt_words.coming(connection, export),
+        "stays": receipt_words.stays(export, connection) if export.record_id else "",
+        "later": receipt_words.later(export, connection),
+        "limits": receipt_words.limits(export),
+        "by_bank": bool(export.record_id) and export.kind in BY_BANK,
     }
     return render(request, "syncjobs/row.html", context, status=422 if refused else 200)

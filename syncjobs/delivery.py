@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.conf import settings
 
+from connectors import pace
 from connectors.connector import Connector, Deadline
 from connectors.errors import ConnectorError, NoAnswer, NotAuthorized, NotNow, NotReached, RetryLater
 from connectors.pex import mapping
@@ -28,7 +29,7 @@ from connectors.pex.client import PexClient
 from connectors.records import NotSent, Outcome, PexAttachment, Posted, Receipt, Refused, Source, Unknown
 from pexsync import clock
 from pexsync.accounts.tenancy import scope
-from syncjobs import bulk, keys
+from syncjobs import bulk, keys, receipts
 from syncjobs.models import Export, ExportReceipt
 
 logger = logging.getLogger(__name__)
@@ -119,6 +120,8 @@ class Delivery:
         self.business_id, self.pex, self.books = business_id, pex, books
         self.done: defaultdict[int | None, Done] = defaultdict(Done)  # by the run that sent the row
         self.trouble: RetryLater | NotAuthorized | None = None  # nothing new begins after one; raised by `drain`
+        self.receipts_wait: RetryLater | None = None  # the books take none for now: lists and notes go on all the same
+        self.leaves = 0  # calls the documents still due need: of those the books allow today receipts leave so many
         self._stumbled = 0
         self._carried: set[int] = set()  # receipts on their way now: not twice at once, also when listed anew
         self._notes: deque[Export] = deque()  # rows whose note waits for a thread
@@ -155,7 +158,7 @@ class Delivery:
         self._hand_on_notes()
 
     def resume(self, listing: Sequence[Export], carrying: Sequence[ExportReceipt]) -> None:
-        """Begin with what an earlier slice left: rows never listed, receipts without an outcome."""
+        """Begin with what an earlier slice left: rows to be listed, for the first time or again, and receipts."""
         for export in listing:
             self._begin(self._list, export)
         for receipt in carrying:
@@ -166,12 +169,17 @@ class Delivery:
         self._take(self._come_back(within=0))
 
     def drain(self, step: Callable[[], None]) -> None:
-        """Wait for all of it, saving in pieces. Raises the first `RetryLater` or `NotAuthorized` met."""
+        """Wait for all of it, saving in pieces. Raises the first `RetryLater` or `NotAuthorized` that stops it all."""
         while self._running or (self._notes and not self.trouble):
             self._take(self._come_back(within=SAVED_EVERY))
             step()
         if self.trouble:
             raise self.trouble
+
+    def check_receipts(self) -> None:
+        """Raises the `RetryLater` for which receipts wait, where they do."""
+        if self.receipts_wait:
+            raise self.receipts_wait
 
     def _come_back(self, within: float) -> list[Future[Result]]:
         """The jobs that end within so many seconds; at once when none is left."""
@@ -287,7 +295,7 @@ class Delivery:
 
     def _carry(self, receipt: ExportReceipt) -> Carried | Stumbled:
         """Fetch one receipt from PEX into a temporary file and hand it to the books."""
-        if self.trouble:
+        if self.trouble or self.receipts_wait:
             raise _Stopped
         export, path = receipt.export, Path(self._folder.name) / str(receipt.pk)
         try:
@@ -309,7 +317,12 @@ class Delivery:
             return Carried(receipt, "", Refused(says))
         name = file_name(export.pex_id, receipt.attachment_id, file.extension)
         parcel = Receipt(receipt.attachment_id, name, path, file.content_type, file.size)
-        return Carried(receipt, name, self.books.attach(export.record_id, [parcel])[receipt.attachment_id])
+        with pace.leaving(self.leaves):
+            outcome = self.books.attach(export.record_id, [parcel])[receipt.attachment_id]
+        if isinstance(outcome, NotSent) and not self.receipts_wait:
+            says = outcome.says or "The remaining receipts wait for their turn."
+            self.receipts_wait = RetryLater(says, outcome.after)
+        return Carried(receipt, name, outcome)
 
     # --- in the slice's own thread: the database, in bulk ---
 
@@ -349,7 +362,7 @@ class Delivery:
         exports = {result.export.pk: result.export for result in results}
         with scope(self.business_id):
             ExportReceipt.objects.bulk_create(rows, ignore_conflicts=True)
-            Export.objects.filter(pk__in=exports, receipts_checked_at=None).update(receipts_checked_at=clock.now())
+            bulk.update_each(Export, [_listed(export, clock.now()) for export in exports.values()])
             saved = self._advance_waiting(rows, exports) if rows else []
         for row in saved:
             if begin and row.state == State.SENT and row.generation == exports[row.export_id].generation:
@@ -401,14 +414,14 @@ class Delivery:
             done = self.done[result.receipt.export.run_id]
             done.attached += state == State.ATTACHED
             done.failed += state == State.FAILED
-            if isinstance(result.outcome, NotSent):
-                says = result.outcome.says or "The remaining receipts wait for their turn."
-                self.trouble = self.trouble or RetryLater(says, result.outcome.after)
         with scope(self.business_id):
             bulk.update_each(ExportReceipt, rows)
 
     def _save_stumbled(self, results: Sequence[Stumbled]) -> None:
-        """A receipt waits as if PEX were still loading it; a row whose receipts were not listed is listed later."""
+        """A receipt waits as if PEX were still loading it; a row whose receipts were not listed is listed later.
+
+        One listed before steps back behind the others: those who ask again ask about the longest due first.
+        """
         for result in results:
             logger.warning("receipt put off", extra={"says": result.error.says})
             self._stumbled += 1
@@ -419,14 +432,32 @@ class Delivery:
             for result in results
             if isinstance(result.what, ExportReceipt)
         ]
-        if waiting:
-            at = clock.now()
-            with scope(self.business_id):
+        at = clock.now()
+        known = [
+            result.what for result in results if isinstance(result.what, Export) and result.what.receipts_checked_at
+        ]
+        with scope(self.business_id):
+            if waiting:
                 bulk.update_each(ExportReceipt, [(pk, was, {**becomes, "at": at}) for pk, was, becomes in waiting])
+            if known:
+                again = [(row, receipts.put_off(row.posted_at, at)) for row in known]
+                bulk.update_each(Export, [(row.pk, _as_listed(row), {"receipts_again_at": on}) for row, on in again])
 
 
 class _Stopped(Exception):
     """A job that was not begun, because another one met trouble."""
+
+
+def _listed(export: Export, at: datetime) -> bulk.Row:
+    """PEX told the receipts of a row: when it was, and when it is asked again."""
+    later = receipts.come_later(export.kind, export.amount)
+    again = receipts.next_check(export.posted_at, at) if later else None
+    return export.pk, _as_listed(export), {"receipts_checked_at": at, "receipts_again_at": again}
+
+
+def _as_listed(export: Export) -> dict[str, Any]:
+    """What the row must still be: sent again as another generation it has not been listed yet."""
+    return {"generation": export.generation}
 
 
 def _mark_of(export: Export) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class Read:
     business_list: bool = True  # False: PEX was not asked for it again, an older read of it stands
     missing: list[int] = field(default_factory=list, repr=False)  # ids that PEX should have shown and did not
     doubtful: bool = False  # so many of them at once that it is PEX's trouble rather than news
+    statements: dict[int, set[int]] = field(default_factory=dict, repr=False)  # those read: ids of their payments
 
 
 def vanished_too_many(lost: int, known: int) -> bool:
@@ -148,6 +149,7 @@ def _end(business_id: int, read: Read, row: MirrorRead, bill_pay: bool) -> None:
         read.missing = [gone.pex_id for gone in unseen]
         read.doubtful = vanished_too_many(len(news), seen + len(news))
         _mark(news, PERHAPS if read.doubtful else SURELY)
+        _mark(_payments_gone(business_id, read), SURELY)
         MirrorRead.objects.filter(pk=row.pk).update(ended_at=clock.now(), rows=read.rows)
 
 
@@ -174,6 +176,17 @@ def _compared(business_id: int, read: Read, bill_pay: bool) -> tuple[int, list[P
     unseen = [row for start in range(0, len(lost), CHUNK) for row in rows.filter(pk__in=lost[start : start + CHUNK])]
     # Once bill pay is switched off PEX leaves its charges out of the list, which says nothing about them.
     return shown, [row for row in unseen if bill_pay or not row.facts.get("bill_pay")]
+
+
+def _payments_gone(business_id: int, read: Read) -> list[PexTransaction]:
+    """Payments we know of a statement that PEX, asked for all of its payments, no longer showed."""
+    known = PexTransaction.objects.filter(
+        business_id=business_id,
+        source=Source.STATEMENT_PAYMENT,
+        read_at__lte=read.began_at,
+        facts__invoice_id__in=list(read.statements),
+    )
+    return [row for row in known if row.pex_id not in read.statements[row.facts["invoice_id"]]]
 
 
 def _mark(rows: Sequence[PexTransaction], word: str) -> None:
@@ -214,15 +227,17 @@ def _records(
         paid_a_bill = plain is not None and not row.get("IsPending") and row["TransactionId"] not in plain
         yield mapping.card_row(row, names, bill_pay=paid_a_bill)
     if business.charge:
-        yield from _statement_payments(client, days)
+        yield from _statement_payments(client, read)
 
 
-def _statement_payments(client: PexClient, days: Window) -> Iterator[Transaction]:
+def _statement_payments(client: PexClient, read: Read) -> Iterator[Transaction]:
     """Whatever the days are: payments of an open statement, or of one just closed, may still change."""
+    days = read.days
     invoices = [mapping.invoice(row) for row in client.invoices(window.one_year_before(days.last))]
     for invoice_id in statements.to_read(invoices, days.first, days.last):
-        for row in client.invoice_payments(invoice_id):
-            yield mapping.statement_payment(row, invoice_id)
+        payments = [mapping.statement_payment(row, invoice_id) for row in client.invoice_payments(invoice_id)]
+        read.statements[invoice_id] = {payment.pex_id for payment in payments}
+        yield from payments
 
 
 def _ids(rows: Iterable[Mapping[str, Any]]) -> set[int]:

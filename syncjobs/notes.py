@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce
 
 from connectors.connector import Resync
 from connectors.models import Connection
-from connectors.records import Fate, Found, Note, Source, Transaction
+from connectors.records import Fate, Found, Kind, Note, Transaction
 from pexsync import clock
 from pexsync.accounts.tenancy import reading, scope
 from syncjobs import bulk, coding, keys, ledger, mirror, notices, sending, window
@@ -202,8 +202,8 @@ def _write_again(desk: Desk, rows: Sequence[Export]) -> None:
 
 
 def _posted(desk: Desk) -> QuerySet[Export]:
-    """Only transactions carry notes."""
-    return desk.exports().filter(state=State.POSTED, source=Source.TRANSACTION)
+    """Only purchases carry notes."""
+    return desk.exports().filter(state=State.POSTED, kind=Kind.PURCHASE)
 
 
 def _chunks(desk: Desk, rows: QuerySet[Export]) -> Any:

@@ -13,9 +13,10 @@ from connectors import registry
 from connectors.models import Connection
 from pexsync import clock
 from pexsync.accounts.models import Business
-from syncjobs import people, wording
+from syncjobs import people, remedies, wording
 from syncjobs.judge import NEEDS_YOU, waits_for
 from syncjobs.models import Export, ExportReceipt, PexTransaction, RunResult, SyncRun, Tally
+from syncjobs.remedies import Button, Subject
 from syncjobs.transitions import State
 from syncjobs.wording import Label, money
 
@@ -52,6 +53,7 @@ class CauseGroup:
     count: int
     amount: Decimal
     examples: Sequence[str] = ()
+    button: Button | None = None
 
 
 def of(connection: Connection) -> Standing:
@@ -126,38 +128,82 @@ def causes(connection: Connection) -> list[CauseGroup]:
     """What needs a person, grouped by the sentence; the commonest first."""
     waiting = _ledger(connection).filter(needing_you())
     groups = (
-        waiting.values("cause", "says")
+        waiting.values("state", "cause", "waiting", "says")
         .annotate(count=Count("pk"), amount=Sum("amount"), newest=Max("pk"), oldest=Min("pk"))
         .order_by("-count", "cause")[:GROUPS]
     )
     found = list(groups)
-    names = _merchants(connection, {row["newest"] for row in found} | {row["oldest"] for row in found})
+    rows = _rows(connection, {row["newest"] for row in found} | {row["oldest"] for row in found})
+    names = _merchants(connection.business_id, list(rows.values()))
     return [
         CauseGroup(
             cause=row["cause"],
             says=row["says"],
-            field=field_of(row["cause"]),
+            field=remedies.field_of(row["cause"]),
             count=row["count"],
             amount=row["amount"],
             examples=tuple(dict.fromkeys(names[pk] for pk in (row["newest"], row["oldest"]) if pk in names)),
+            button=_button_of_group(rows.get(row["newest"]), row["count"]),
         )
         for row in found
     ]
+
+
+def causes_in(run: SyncRun) -> list[CauseGroup]:
+    """What a run failed at, grouped by the sentence; the commonest first."""
+    groups = run.results.values("cause", "says").annotate(
+        count=Count("pk"), amount=Sum("export__amount"), newest=Max("export")
+    )
+    found = list(groups.order_by("-count", "cause")[:GROUPS])
+    newest = {row.pk: row for row in Export.objects.filter(pk__in=[group["newest"] for group in found])}
+    return [
+        CauseGroup(
+            cause=group["cause"],
+            says=group["says"],
+            field=remedies.field_of(group["cause"]),
+            count=group["count"],
+            amount=group["amount"],
+            button=_button_of_group(newest.get(group["newest"]), group["count"], group["cause"]),
+        )
+        for group in found
+    ]
+
+
+def _button_of_group(newest: Export | None, count: int, cause: str = "") -> Button | None:
+    """`newest` stands for them all; `cause` is what a run failed at, where the row may have moved on since."""
+    if newest is None:
+        return None
+    if not cause:
+        return remedies.button(_subject(newest, single=count == 1))
+    state = State.HELD if cause in remedies.HELD else State.DUE
+    about = replace(_subject(newest, single=count == 1), state=state, cause=cause, waiting=cause)
+    return remedies.button(about)
+
+
+def _subject(row: Export, single: bool = True) -> Subject:
+    return Subject(
+        system=row.system,
+        state=row.state,
+        cause=row.cause,
+        waiting=row.waiting,
+        link=row.link,
+        card_account=row.card_account if single else None,
+        single=single,
+        final=row.state == State.CLOSED and bool(row.record_id),
+    )
 
 
 def needing_you() -> Q:
     return Q(state=State.HELD) | Q(state=State.DUE, waiting__in=NEEDS_YOU)
 
 
-def field_of(cause: str) -> str:
-    """The settings field a cause names: `untagged:account`, `settings:pex_account`."""
-    return cause.partition(":")[2]
+def _rows(connection: Connection, exports: Iterable[int]) -> dict[int, Export]:
+    return {row.pk: row for row in _ledger(connection).filter(pk__in=exports)}
 
 
-def _merchants(connection: Connection, exports: Iterable[int]) -> dict[int, str]:
+def _merchants(business_id: int, rows: Sequence[Export]) -> dict[int, str]:
     """Merchant and amount of a few rows, by export."""
-    rows = list(_ledger(connection).filter(pk__in=exports))
-    mirrored = transactions_of(connection.business_id, rows)
+    mirrored = transactions_of(business_id, rows)
     return {
         row.pk: f"{transaction.merchant_clean or transaction.merchant or transaction.description} {money(row.amount)}"
         for row in rows
@@ -184,6 +230,7 @@ class ResultRow:
     field: str
     receipts: Sequence[ExportReceipt]
     actions: Sequence[tuple[people.Action, str]] = ()  # what a person may decide, with the word on its button
+    button: Button | None = None  # what mends it; one of the actions where a person's move does
 
 
 VIEWS = {
@@ -222,16 +269,28 @@ def _searched(rows: QuerySet[Export], business_id: int, search: str) -> QuerySet
     text = search.strip()
     if not text:
         return rows
-    found = PexTransaction.objects.filter(business_id=business_id).filter(
+    wanted = Q(pex_id__in=_named(business_id, text).values("pex_id")) | Q(record_id=text)
+    return rows.filter(wanted | _numbered(text))
+
+
+def searched_in_pex(business_id: int, search: str) -> QuerySet[PexTransaction]:
+    """All that PEX has shown and the same search means, also what no connector has."""
+    text = search.strip()
+    rows = PexTransaction.objects.filter(business_id=business_id)
+    return rows.filter(Q(pk__in=_named(business_id, text)) | _numbered(text)) if text else rows.none()
+
+
+def _named(business_id: int, text: str) -> QuerySet[PexTransaction]:
+    return PexTransaction.objects.filter(business_id=business_id).filter(
         Q(merchant__icontains=text)
         | Q(merchant_clean__icontains=text)
         | Q(description__icontains=text)
         | Q(cardholder__icontains=text)
     )
-    wanted = Q(pex_id__in=found.values("pex_id")) | Q(record_id=text)
-    if text.isdecimal():
-        wanted |= Q(pex_id=int(text))
-    return rows.filter(wanted)
+
+
+def _numbered(text: str) -> Q:
+    return Q(pex_id=int(text)) if text.isdecimal() and len(text) < 19 else Q(pk__in=())
 
 
 def result_rows(business: Business, exports: Sequence[Export], run: SyncRun | None = None) -> list[ResultRow]:
@@ -258,9 +317,10 @@ def result_rows(business: Business, exports: Sequence[Export], run: SyncRun | No
                 label=wording.state_of(row, connector, business.zone),
                 says=row.says or (failure.says if failure and waits_for(row.waiting) else ""),
                 link=row.link,
-                field=field_of(row.cause),
+                field=remedies.field_of(row.cause),
                 receipts=[one for one in receipts.get(row.pk, ()) if one.generation == row.generation],
                 actions=[(action, wording.action_of(action, row.cause)) for action in people.actions_of(row)],
+                button=remedies.button(_subject(row)),
             )
         )
     return shown

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.dateparse import parse_date
@@ -21,23 +21,22 @@ from connectors import registry
 from connectors.connector import Connector
 from connectors.models import Connection
 from connectors.records import Kind
-from connectors.settings import ONE_PARTY, TAG, FieldSource, Settings
+from connectors.settings import Settings
 from pexsync import clock
 from pexsync.accounts.middleware import needs
 from pexsync.accounts.models import BusinessRequest
 from pexsync.accounts.permissions import CONNECTOR
-from syncjobs import changes, night, notices, runs, standing, window, wording
-from syncjobs.coding import ACCOUNT
-from syncjobs.lookalikes import Decision, looks_booked
+from syncjobs import changes, night, notices, receipt_words, runs, shown, standing, unlisted, window, wording
+from syncjobs.lookalikes import Decision
 from syncjobs.models import Export, ExportReceipt, SyncRun
 from syncjobs.people import Action
 from syncjobs.standing import ResultRow
+from syncjobs.summary import summary
 from syncjobs.wording import Label
 
 LAST_RUNS = 5  # on the Manage page
 PAGE = 25  # syncs on a page of the history
 ROWS = 50  # transactions on a page
-CAUSES = 20
 CHUNK = 500
 RUN_VIEWS = (("", "All"), ("failed", "Not sent"), ("posted", "In the books"), ("checking", "Being checked"))
 ROW_VIEWS = (
@@ -98,6 +97,14 @@ class PreviewLine:
     paired: int  # look booked already
     asks: bool  # so many that the whole month is asked about
     name: str  # of the question's field in the form
+    later: int = 0
+    decision: str = ""  # what was said of a month that is asked about
+    kind_key: str = Kind.PURCHASE.value
+
+    @property
+    def one(self) -> str:
+        """The kind of one row, in the middle of a sentence."""
+        return Kind(self.kind_key).label
 
 
 # --- which connector, which connection --------------------------------------------------------------------------------
@@ -145,12 +152,13 @@ def manage(request: BusinessRequest, system: str) -> HttpResponse:
         "late": changes.asked_about(connection),
         "run": run,
         "rows": [_row(each, connector) for each in _history(request, system)[:LAST_RUNS]],
-        "summary": summary(connection, settings, connector),
+        "summary": summary(settings, connection.settings.get("labels", {}), connector.kinds),
         "window": days,
         "limit": window.one_year_before(clock.today()),
         "today": clock.today(),
         "first_sync": not connection.preview_confirmed,
         "nights": night.of(connection),
+        "coming": None if run else receipt_words.coming(connection),
     }
     context["notices"], context["known"] = notices.banners(connection)
     if run:
@@ -179,7 +187,7 @@ def start(request: BusinessRequest, system: str) -> HttpResponse:
     connection = connection_of(request, system)
     try:
         first, last = _day(request, "first"), _day(request, "last")
-        runs.start(connection, by=request.user, first=first, last=last)
+        runs.start(connection, by=request.user, first=first, last=last, asks_first="asks_first" in request.POST)
     except ValueError:
         messages.error(request, "Enter the days of the sync as year, month and day. No sync was started.")
     except runs.CannotStart as reason:
@@ -203,14 +211,20 @@ def cancel(request: BusinessRequest, system: str, run: int) -> HttpResponse:
 @require_POST
 @needs(*CONNECTOR)
 def confirm(request: BusinessRequest, system: str, run: int) -> HttpResponse:
-    """A person has seen what the first sync would post and says yes."""
+    """A person has seen what a sync would post and says yes."""
     found = run_of(request, system, run)
+    expected = request.POST.get("expected", "")
+    count = int(expected) if expected.isdecimal() and len(expected) < 9 else None
     try:
-        if not runs.confirm(found, by=request.user, decisions=_decisions(request, found)):
+        if not runs.confirm(found, request.user, _decisions(request, found), count):
             messages.info(request, "There was nothing left to confirm.")
-    except runs.Undecided as reason:
+        return redirect("manage", system)
+    except runs.Miscounted as now:
+        many = "1 transaction is" if now.count == 1 else f"{now.count:,} transactions are"
+        messages.warning(request, f"Nothing was sent: {many} ticked now. Press the button again to send exactly these.")
+    except (runs.Undecided, runs.Stale) as reason:
         messages.error(request, str(reason))
-    return redirect("manage", system)
+    return redirect("preview", system, run)
 
 
 @require_POST
@@ -242,52 +256,49 @@ def _decision_name(month: str, kind: str) -> str:
     return f"decide-{month}-{kind}"
 
 
-def summary(connection: Connection, settings: Settings, connector: type[Connector]) -> list[tuple[str, str]]:
-    """The settings in words. Names from the books are those they had when the settings were saved."""
-    names: dict[str, str] = connection.settings.get("labels", {})
-    kinds = ", ".join(f"{kind.label}s" for kind in connector.kinds if kind in settings.kinds)
-    contact = names.get("party", "One contact") if settings.party_mode == ONE_PARTY else "One for each merchant"
-    return [
-        ("Sync", f"{kinds.capitalize()}{', approved only' if settings.approved_only else ''}"),
-        ("Start Date", _said(settings.start_date) if settings.start_date else "Two months back"),
-        ("End Date", _said(settings.end_date) if settings.end_date else "Date of sync"),
-        ("PEX account", names.get("pex_account", "Chosen")),
-        ("Expense account", _account_words(settings.fields.get(ACCOUNT, FieldSource()), names)),
-        ("Attachments", "Every receipt" if settings.receipts else "Off"),
-        ("Contact", contact),
-    ]
-
-
 def progress(run: SyncRun, connector: type[Connector]) -> dict[str, Any]:
     """What the page says of a run that lives."""
     asked = bool(run.preview and not run.confirmed_at)
-    lines = [
-        PreviewLine(
-            month=date.fromisoformat(f"{line['month']}-01"),
-            kind=Kind(line["kind"]).label.capitalize() + "s",
-            count=line["count"],
-            amount=Decimal(line["sum"]),
-            blocked=line["blocked"],
-            paired=line.get("paired", 0),
-            asks=looks_booked(line.get("paired", 0), line["count"] + line["blocked"]),
-            name=_decision_name(line["month"], line["kind"]),
-        )
-        for line in run.preview
-        if not line.get("confirmed")
-    ]
-    ready, blocked = sum(line.count for line in lines), sum(line.blocked for line in lines)
+    months = shown.by_month(run) if asked else {}
+    lines, going = preview_lines(run, months), shown.together(months, "going")
     return {
-        "title": _title(run, connector, ready if asked else None),
+        "title": _title(run, connector, going.count if asked else None),
         "says": _says(run, connector, asked),
         "phases": phases(run),
         "asked": asked,
         "preview": lines,
-        "preview_count": ready,
-        "preview_blocked": blocked,
+        "preview_count": sum(line.count for line in lines),
+        "preview_blocked": sum(line.blocked for line in lines),
         "preview_paired": sum(line.paired for line in lines),
         "preview_sum": sum((line.amount for line in lines), Decimal("0.00")),
+        "going": going,
+        "undecided": shown.undecided(run),
+        "stale": asked and runs.is_stale(run, run.connection),
         "announce": _announcement(run, connector),
     }
+
+
+def preview_lines(run: SyncRun, months: Mapping[shown.Month, Mapping[str, shown.Total]]) -> list[PreviewLine]:
+    """Each month and kind of a preview with what is ready in it now. `months`: `shown.by_month`."""
+    told = {(line["month"], line["kind"]): line for line in run.preview}
+    return [_preview_line(month, kind, totals, told.get((month, kind), {})) for (month, kind), totals in months.items()]
+
+
+def _preview_line(month: str, kind: str, totals: Mapping[str, shown.Total], told: dict[str, Any]) -> PreviewLine:
+    counts = {name: totals.get(name, shown.Total()).count for name in ("ready", "blocked", "later", "paired")}
+    return PreviewLine(
+        month=date.fromisoformat(f"{month}-01"),
+        kind=Kind(kind).label.capitalize() + "s",
+        count=counts["ready"],
+        amount=totals.get("ready", shown.Total()).amount,
+        blocked=counts["blocked"],
+        paired=counts["paired"],
+        asks=bool(told) and shown.asks(told),
+        name=_decision_name(month, kind),
+        later=counts["later"],
+        decision=told.get("decision", ""),
+        kind_key=kind,
+    )
 
 
 def phases(run: SyncRun) -> list[PhaseNow]:
@@ -348,6 +359,13 @@ def _row(run: SyncRun, connector: type[Connector]) -> RunRow:
 
 def _beside(run: SyncRun, connector: type[Connector]) -> str:
     """The sentence beside a status that says little by itself."""
+    parts = _troubles(run)
+    if parts and run.rows_due and run.rows_posted == run.rows_due:
+        parts.append(f"All {run.rows_due:,} are {connector.where}.")
+    return " ".join(parts)
+
+
+def _troubles(run: SyncRun) -> list[str]:
     parts = []
     if run.fields_due > run.fields_done:
         behind = run.fields_due - run.fields_done
@@ -356,9 +374,7 @@ def _beside(run: SyncRun, connector: type[Connector]) -> str:
         parts.append(f"{run.rows_failed:,} {'needs' if run.rows_failed == 1 else 'need'} you.")
     if run.receipts_failed:
         parts.append(f"{run.receipts_failed:,} {'receipt' if run.receipts_failed == 1 else 'receipts'} not attached.")
-    if parts and run.rows_due and run.rows_posted == run.rows_due:
-        parts.append(f"All {run.rows_due:,} are {connector.where}.")
-    return " ".join(parts)
+    return parts
 
 
 # --- what became of each transaction ----------------------------------------------------------------------------------
@@ -379,7 +395,8 @@ def results(request: BusinessRequest, system: str, run: int) -> HttpResponse:
         "run": found,
         "row": _row(found, connector),
         "says": _outcome(found, connector),
-        "causes": _causes(found),
+        "causes": standing.causes_in(found),
+        "coming": receipt_words.coming(found.connection, found) if found.connection and not found.alive else None,
         "page": page,
         "rows": shown,
         "bulk": _bulk(shown),
@@ -425,6 +442,8 @@ def rows(request: BusinessRequest, system: str) -> HttpResponse:
         "view": view,
         "views": ROW_VIEWS,
         "search": search,
+        "unlisted": _unlisted(connection, search) if not view and not cause else (),
+        "read_at": unlisted.read_at(connection) if search and not shown else None,
         "cause": cause,
         "query": _query(view=view, q=search, cause=cause),
     }
@@ -441,9 +460,16 @@ def _bulk(shown: Sequence[ResultRow]) -> list[tuple[Action, str]]:
     ]
 
 
+def _unlisted(connection: Connection, search: str) -> Sequence[unlisted.Row]:
+    """What PEX shows of a search and this connector does not have, with the reason."""
+    if not search.strip():
+        return ()
+    return unlisted.rows(connection, standing.searched_in_pex(connection.business_id, search))
+
+
 def _asked(request: BusinessRequest, views: dict[str, str]) -> tuple[str, str]:
     view = request.GET.get("view", "")
-    return view if view in views else "", request.GET.get("q", "").strip()
+    return view if view in views else "", request.GET.get("q", "").replace("\0", "").strip()
 
 
 def _query(**members: str) -> str:
@@ -452,22 +478,14 @@ def _query(**members: str) -> str:
     return f"{given}&" if given else ""
 
 
-def _causes(run: SyncRun) -> list[dict[str, Any]]:
-    """What this run failed at, grouped by the sentence; the commonest first."""
-    groups = run.results.values("cause", "says").annotate(count=Count("pk"), amount=Sum("export__amount"))
-    return [
-        {**group, "field": standing.field_of(group["cause"])} for group in groups.order_by("-count", "cause")[:CAUSES]
-    ]
-
-
 def _outcome(run: SyncRun, connector: type[Connector]) -> str:
     """What a sync did, in one sentence or two."""
     if run.alive:
         return "This sync is still under way."
+    beside = run.says or " ".join(_troubles(run))
     if not run.rows_due:
-        return run.says or "Nothing was due."
+        return f"Nothing was due. {beside}" if beside and not run.says else beside or "Nothing was due."
     parts = [f"{run.rows_posted:,} of {run.rows_due:,} {'is' if run.rows_posted == 1 else 'are'} {connector.where}."]
-    beside = run.says or _beside(run, connector)
     return " ".join([*parts, beside]).strip()
 
 
@@ -554,13 +572,6 @@ def _receipt_fact(run: SyncRun) -> str:
     return f"{run.receipts_done:,} of {run.receipts_due:,}{failed}"
 
 
-def _account_words(source: FieldSource, names: dict[str, str]) -> str:
-    if source.source == TAG:
-        default = f", else {names['account_default']}" if names.get("account_default") else ""
-        return f"PEX Tag: {names.get('account_tag', 'chosen')}{default}"
-    return names.get("account", "Chosen")
-
-
 def _day(request: BusinessRequest, name: str) -> date | None:
     """Raises `ValueError` when what was typed is no day."""
     text = request.POST.get(name, "").strip()
@@ -570,7 +581,3 @@ def _day(request: BusinessRequest, name: str) -> date | None:
     if found is None:
         raise ValueError(name)
     return found
-
-
-def _said(day: date) -> str:
-    return f"{day.day} {day:%b %Y}"

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 
 from connectors.connector import Connector
 from pexsync import clock
-from syncjobs.judge import NEEDS_YOU
+from syncjobs.judge import NEEDS_YOU, PUT_OFF
 from syncjobs.models import Export, ExportEvent, SyncRun
 from syncjobs.people import Action
 from syncjobs.transitions import Cause, Closed, Event, State, Who
@@ -102,7 +102,7 @@ def _sent(export: Export, connector: type[Connector], zone: tzinfo | None) -> La
 
 def action_of(action: Action, cause: str = "") -> str:
     """The word on a button; against a rule's doubt it says so."""
-    if action is Action.SEND and cause and cause != Cause.UNRESOLVED:
+    if action is Action.SEND and cause not in ("", Cause.UNRESOLVED, PUT_OFF):
         return "Send anyway"
     return ACTIONS[action]
 
