@@ -162,6 +162,8 @@ XERO_CALLS_A_MINUTE: int = env.int("XERO_CALLS_A_MINUTE", default=60)  # of one 
 PEX_CALLS_A_MINUTE: int = env.int("PEX_CALLS_A_MINUTE", default=120)  # of one business, as the next two
 PEX_LISTS_AN_HOUR: int = env.int("PEX_LISTS_AN_HOUR", default=10)  # of card transactions, and of card accounts
 PEX_BUSINESS_LISTS_A_MINUTE: int = env.int("PEX_BUSINESS_LISTS_A_MINUTE", default=1)
+PEX_TAG_OPTIONS: int = env.int("PEX_TAG_OPTIONS", default=10_000)  # of one tag; more are told, never cut
+PEX_TAG_LENGTH: int = env.int("PEX_TAG_LENGTH", default=100)  # characters of an option's name
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -213,6 +215,7 @@ CELERY_BEAT_SCHEDULE = {
     # A wake-up nobody took is worthless when the next one comes.
     "sweep": {"task": "syncjobs.sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS * 3}},
     "night": {"task": "syncjobs.night", "schedule": NIGHT_SECONDS, "options": {"expires": NIGHT_SECONDS * 3}},
+    "tidy": {"task": "syncjobs.tidy", "schedule": 3600, "options": {"expires": 3600}},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 

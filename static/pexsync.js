@@ -49,6 +49,14 @@ document.addEventListener("DOMContentLoaded", () => {
     show();
   }
 
+  // A mapping says beside it whether it is a tag or always the same value.
+  for (const type of document.querySelectorAll("[data-type-of]")) {
+    const source = document.getElementsByName(type.getAttribute("data-type-of"))[0];
+    source.addEventListener("change", () => {
+      type.textContent = source.value.startsWith("static:") ? "Static" : "Tag";
+    });
+  }
+
   // "/" goes to the search of the page.
   const search = document.querySelector("input[type=search]");
   document.addEventListener("keydown", (event) => {

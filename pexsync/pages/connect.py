@@ -6,10 +6,13 @@ need of the database they fetch in a short scope of their own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
+from django.core.cache import cache
+from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.dateparse import parse_date
@@ -18,20 +21,24 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from connectors import registry
 from connectors.connector import Connector
 from connectors.errors import ConnectorError, NotAuthorized
-from connectors.models import Connection
+from connectors.models import Connection, Credential
 from connectors.records import Company, Finding
 from pexsync import clock
 from pexsync.accounts import tenancy
 from pexsync.accounts.middleware import needs, outside
 from pexsync.accounts.models import BusinessRequest
 from pexsync.accounts.permissions import CONNECTOR
-from pexsync.pages import rooms, words
+from pexsync.pages import revisions, rooms, words
 from pexsync.pages.setup import stepper
 from syncjobs import notices, runs, standing
 from syncjobs.company import CannotChange, change_company, has_synced, in_the_way, is_another, never_sent
+from syncjobs.models import Tally
+from syncjobs.transitions import State
 from syncjobs.views import connection_of, connector_of
 
 SESSION = "connecting"  # what a sign-in under way must come back with
+OFFERED = 20  # sign-ins of other businesses
+REMEMBERED = 86_400  # seconds for which it is known since when a system does not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +67,14 @@ def checks(request: BusinessRequest, system: str) -> HttpResponse:
     with tenancy.reading(request.business.pk):
         connection = connection_of(request, system)
     found, trouble = _ask(connection)
+    if request.htmx and connection.state == Connection.State.FAILED:
+        return HttpResponse(headers={"HX-Refresh": "true"})  # the page around it says otherwise
+    since = _silent_since(connection, found)
     with tenancy.reading(request.business.pk):
         if request.htmx:
-            context = {"checks": shown(found), "trouble": trouble, "connector": connector_of(system)}
-            return render(request, "pages/_checks.html", context)
-        return _page(request, connection, shown(found), trouble)
+            context = {"checks": shown(found), "trouble": trouble, "silent_since": since}
+            return render(request, "pages/_checks.html", {**context, "connector": connector_of(system)})
+        return _page(request, connection, shown(found), trouble, since)
 
 
 @require_POST
@@ -80,6 +90,24 @@ def begin(request: BusinessRequest, system: str) -> HttpResponse:
         "verifier": sign_in.verifier,
     }
     return redirect(sign_in.url)
+
+
+@require_POST
+@outside
+@needs(*CONNECTOR)
+def link(request: BusinessRequest, system: str) -> HttpResponse:
+    """Use a sign-in this person made for another of their businesses, instead of signing in once more."""
+    with tenancy.reading(request.business.pk):
+        connection = connection_of(request, system)
+    lender = next((each for each in _lenders(request, connection) if str(each.pk) == request.POST.get("from")), None)
+    if lender is None:
+        messages.warning(request, "That sign-in cannot be used here any more. Press CONNECT.")
+        return redirect("connect", system)
+    if not _borrow(connection, lender):
+        messages.info(request, "Somebody signed in here meanwhile. Nothing was changed.")
+        return redirect("connect", system)
+    _signed_in(connection, request)
+    return _go_on(request, connection)
 
 
 @require_GET
@@ -135,12 +163,14 @@ def disconnect(request: BusinessRequest, system: str) -> HttpResponse:
         connection = connection_of(request, system)
         running = runs.current(connection)
     if request.method != "POST" or running:
+        others = rooms.way_in(connector).others(connection)
         with tenancy.reading(request.business.pk):
             context = {
                 "connector": connector,
                 "connection": connection,
                 "standing": standing.of(connection),
                 "running": running,
+                "others": others,
             }
             return render(request, "pages/disconnect.html", context)
     try:
@@ -166,7 +196,11 @@ def shown(findings: Sequence[Finding]) -> list[Check]:
 
 
 def _page(
-    request: BusinessRequest, connection: Connection, found: Sequence[Check] = (), trouble: str = ""
+    request: BusinessRequest,
+    connection: Connection,
+    found: Sequence[Check] = (),
+    trouble: str = "",
+    silent_since: datetime | None = None,
 ) -> HttpResponse:
     connector = connector_of(connection.system)
     tone, state = words.of_connection(connection)
@@ -181,9 +215,40 @@ def _page(
             "steps": stepper(connection, connector, "connection") if not connection.settings_version else None,
             "checks": found,
             "trouble": trouble,
-            "waiting": standing.of(connection).queued if connection.state == Connection.State.FAILED else None,
+            "silent_since": silent_since,
+            "lenders": _lenders(request, connection),
+            "can_copy": connection.ready
+            and not connection.settings_version
+            and bool(revisions.patterns(request, connection.system)),
+            "held": _held_up(connection) if connection.state == Connection.State.FAILED else None,
         },
     )
+
+
+def _lenders(request: BusinessRequest, connection: Connection) -> list[Connection]:
+    """Living sign-ins this person made for other businesses where they may do as much as here."""
+    if connection.credential_id is not None:
+        return []
+    with tenancy.reading_everywhere():
+        allowed = revisions.others_of(request)
+        found = Connection.objects.filter(
+            system=connection.system,
+            state=Connection.State.READY,
+            business__in=allowed,
+            credential__business__in=allowed,
+            credential__owner=request.user.pk,
+            credential__state=Credential.State.ALIVE,
+        )
+        return list(found.select_related("business").order_by("business__name")[:OFFERED])
+
+
+def _borrow(connection: Connection, lender: Connection) -> bool:
+    """Use the lender's sign-in too; False where somebody was faster, and this connection has one of its own."""
+    with tenancy.scope(connection.business_id):
+        free = Connection.objects.filter(pk=connection.pk, credential=None)
+        borrowed = bool(free.update(credential=lender.credential_id))
+        connection.refresh_from_db()
+    return borrowed
 
 
 def _ask(connection: Connection) -> tuple[Sequence[Finding], str]:
@@ -198,6 +263,35 @@ def _ask(connection: Connection) -> tuple[Sequence[Finding], str]:
         return (), error.says
     except ConnectorError as error:
         return (), error.says
+
+
+def _silent_since(connection: Connection, found: Sequence[Finding]) -> datetime | None:
+    """Since when these pages got no answer; None while there is one, or the trouble is another."""
+    key = f"silent:{connection.pk}"
+    silent = bool(found) and all(each.state == "unknown" for each in found)
+    if not silent:
+        cache.delete(key)
+        return None
+    since: datetime | None = cache.get_or_set(key, clock.now, REMEMBERED)
+    return since
+
+
+@dataclass(frozen=True, slots=True)
+class HeldUp:
+    """What waits for the sign-in: due, or in doubt. `kind` is "" where it is of several."""
+
+    count: int
+    amount: Decimal
+    kind: str
+
+
+def _held_up(connection: Connection) -> HeldUp:
+    waiting = Q(state=State.DUE, waits="") | Q(state=State.SENT)
+    rows = Tally.objects.filter(waiting, business_id=connection.business_id, system=connection.system, count__gt=0)
+    found = list(rows.values_list("kind", "count", "amount"))
+    kinds = {kind for kind, _, _ in found}
+    amount = sum((each for _, _, each in found), Decimal("0.00"))
+    return HeldUp(sum(count for _, count, _ in found), amount, kinds.pop() if len(kinds) == 1 else "")
 
 
 def _signed_in(connection: Connection, request: BusinessRequest) -> None:
@@ -233,9 +327,9 @@ def _company_page(
     companies: Sequence[Company],
     trouble: str = "",
     errors: Sequence[tuple[str, str]] = (),
-    cutover: "CutOver | None" = None,
+    change: "Change | None" = None,
 ) -> HttpResponse:
-    """`errors`: the field each is about, and the sentence."""
+    """`errors`: the field each is about, and the sentence. `change`: another company was chosen than before."""
     with tenancy.reading(request.business.pk):
         context = {
             "connector": connector_of(connection.system),
@@ -246,7 +340,8 @@ def _company_page(
             "summary": errors,
             "posted_says": _posted_says(connection),
             "chosen": request.POST.get("company", connection.company),
-            "cutover": cutover,
+            "closed_out": bool(connection.company) and connection.company not in {each.id for each in companies},
+            "change": change,
         }
         return render(request, "pages/company.html", context, status=422 if errors else 200)
 
@@ -275,29 +370,31 @@ def _choose(
 
 
 @dataclass(frozen=True, slots=True)
-class CutOver:
-    """The question from which day on transactions belong to the new company."""
+class Change:
+    """The question before a connection writes to another company than before."""
 
-    company: str
+    company: Company
     waiting: int  # rows never sent
+    asks_day: bool  # from which day on transactions belong to the new company
     typed: str
 
 
 def _change(
     request: BusinessRequest, connection: Connection, chosen: Company, companies: Sequence[Company]
 ) -> HttpResponse:
-    """To another company: a day is asked for what was never sent (rule L8)."""
+    """To another company: asked once more, and with a day for what was never sent (rule L8)."""
     if says := in_the_way(connection):
         return _company_page(request, connection, companies, errors=[("company", says)])
     waiting, typed = never_sent(connection), request.POST.get("cutover")
-    question = CutOver(chosen.name, waiting, typed if typed is not None else clock.today().isoformat())
-    asked = bool(waiting) or has_synced(connection)
-    if asked and typed is None:
-        return _company_page(request, connection, companies, cutover=question)
+    asks_day = bool(waiting) or has_synced(connection)
+    shown_day = typed if typed is not None else clock.today().isoformat()
+    question = Change(chosen, waiting, asks_day, shown_day)
+    if (asks_day or connection.settings_version) and request.POST.get("change") != chosen.id:
+        return _company_page(request, connection, companies, change=question)
     day = _past_day(typed or "")
-    if asked and day is None:
+    if asks_day and day is None:
         says = "Enter a day up to today, from which on transactions go to the new company."
-        return _company_page(request, connection, companies, errors=[("cutover", says)], cutover=question)
+        return _company_page(request, connection, companies, errors=[("cutover", says)], change=question)
     former = connection.company_name
     try:
         left_out = change_company(connection, chosen, day, request.user)
@@ -342,9 +439,11 @@ def _settle(connection: Connection, chosen: Company) -> bool:
 
 def _goes_on(request: BusinessRequest, connection: Connection, failed: bool) -> str:
     """What a failure held up goes by itself; what somebody disconnected on purpose waits for SYNC."""
+    with tenancy.reading(request.business.pk):
+        held = _held_up(connection)
     held_up = runs.resume(connection, request.user) if failed else None
     if held_up is not None:
-        return f"A sync has begun{f' with the {held_up:,} that waited' if held_up else ''}."
+        return f"Sending {words.counted(held_up, held.kind)}." if held_up else "A sync has begun."
     with tenancy.reading(request.business.pk):
         count = standing.of(connection).queued.count
     return f"{words.counted(count, '')} waiting; press SYNC to send them." if count else "Settings were kept."

@@ -15,8 +15,11 @@ from connectors.records import Kind
 from pexsync.accounts.models import BusinessRequest
 from pexsync.pages.connect import Check
 from pexsync.pages.setup import Mark
+from pexsync.pages.steps.effects import on_pex_account
 from syncjobs import people
 from syncjobs.models import Export, ExportReceipt, PexTransaction, SyncRun
+from syncjobs.remedies import Button
+from syncjobs.shown import Total
 from syncjobs.standing import CauseGroup, ResultRow
 from syncjobs.transitions import Cause, State
 from syncjobs.views import PhaseNow, PreviewLine, RunRow
@@ -78,6 +81,7 @@ def samples() -> dict[str, Any]:
             Mark("Account Options", "#steps", "attention"),
             Mark("Purchase Options", "", "current"),
             Mark("Purchase Contact Options", "", "later"),
+            Mark("Fee Options", "", "unneeded"),
         ],
         "phases": [
             PhaseNow("Reading PEX", "240 read", 0, 0, "done"),
@@ -97,7 +101,7 @@ def samples() -> dict[str, Any]:
             ),
             SimpleNamespace(name="Expense account", debit=["Purchases in PEX"], credit=[]),
         ],
-        "effects": [("Transfers to PEX", "debit"), ("Purchases in PEX", "credit")],
+        "effects": on_pex_account([Kind.TRANSFER, Kind.PURCHASE]),
         "checks": [
             Check("Organization", "ok", "OK", "Northwind Builders can be reached.", "", ""),
             Check(
@@ -113,8 +117,19 @@ def samples() -> dict[str, Any]:
                 12,
                 Decimal("482.10"),
                 ("Home Depot 212.40", "Shell 61.18"),
+                Button("TAG IN PEX", link="#results", outside=True, setup="#results"),
             ),
-            CauseGroup("period", "April is locked. Open the period, or leave it out.", "", 1, Decimal("18.99")),
+            CauseGroup(
+                "period",
+                "April is locked. Open the period, or leave it out.",
+                "",
+                1,
+                Decimal("18.99"),
+                button=Button("SYNC", post="#results"),
+            ),
+            CauseGroup(
+                "doubled", "Xero holds it twice.", "", 2, Decimal("40.00"), button=Button("DECIDE", link="#results")
+            ),
         ],
         "runs": [_run(status) for status in SyncRun.Status],
         "results": _results(),
@@ -127,6 +142,7 @@ def samples() -> dict[str, Any]:
         "preview_blocked": 4,
         "preview_paired": 73,
         "preview_sum": Decimal("1222.50"),
+        "going": Total(118, Decimal("1222.50")),
         "run": SyncRun(pk=1, window_start=date(2026, 3, 1), window_end=date(2026, 5, 3), queued_at=AT),
         "errors": [("steps", "Enter the Start Date."), ("counts", "Choose the PEX tag for PROJECTS.")],
         "levels": [

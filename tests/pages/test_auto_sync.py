@@ -158,7 +158,7 @@ class TestGoingOn:
         confirmed.connection.refresh_from_db()
         assert confirmed.connection.state == Connection.State.FAILED
         shown = self.sign_in_again(browser, confirmed, nora)
-        assert "Signed in again. A sync has begun with the 1 that waited." in shown
+        assert "Signed in again. Sending 1 purchase." in shown
         run = self.work()
         assert (run.started_by, run.status, run.rows_posted) == (confirmed.user, "success", 1)
         assert not Notice.objects.filter(ended_at=None).exists()

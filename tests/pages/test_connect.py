@@ -6,10 +6,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from django.utils.html import strip_tags
 
 from connectors.models import Connection, Credential
 from pexsync import clock
-from syncjobs.models import Export
+from pexsync.accounts.models import Membership
+from syncjobs.models import Export, Tally
+from tests import make
+from tests.pages.conftest import sign_in
 
 ALLOW = {"decision": "allow"}
 
@@ -25,6 +29,10 @@ def installed(acme, change) -> None:
     """Installed and not connected yet."""
     change(state="installed", credential=None, company="", company_name="", settings={}, settings_version=0)
     Credential.objects.filter(system="xero").delete()
+
+
+def text_of(answer: Any) -> str:
+    return " ".join(strip_tags(answer.content.decode().replace("</dt>", " ")).split())
 
 
 def at_xero(browser, email: str, tenants: list[str], decision: str = "allow") -> str:
@@ -43,6 +51,7 @@ def test_not_connected_explains_and_offers_connect(browser):
     assert ">CONNECT<" in page
     assert "in another browser tab first" in page
     assert "No Xero account yet?" in page
+    assert 'href="https://www.xero.com/signup/"' in page
 
 
 @pytest.mark.usefixtures("installed")
@@ -178,7 +187,7 @@ def test_rows_never_sent_ask_for_the_first_day_of_the_new_company(browser, acme,
     assert acme.connection.company == acme.books.id
 
     first = today - timedelta(days=3)
-    answer = browser.post("/xero/company", {"company": another.id, "cutover": first.isoformat()})
+    answer = browser.post("/xero/company", {"company": another.id, "change": another.id, "cutover": first.isoformat()})
     assert answer.url == "/xero/setup"
     acme.connection.refresh_from_db()
     assert (acme.connection.company, acme.connection.cutover_on) == (another.id, first)
@@ -192,7 +201,7 @@ def test_rows_never_sent_ask_for_the_first_day_of_the_new_company(browser, acme,
 @pytest.mark.parametrize("typed", ["", "soon", "2026-02-31", "2999-01-01"])
 def test_a_first_day_that_is_none_is_asked_once_more(browser, acme, a_row, another, typed):
     a_row(state="due")
-    answer = browser.post("/xero/company", {"company": another.id, "cutover": typed})
+    answer = browser.post("/xero/company", {"company": another.id, "change": another.id, "cutover": typed})
     assert answer.status_code == 422
     page = answer.content.decode()
     assert "Enter a day up to today" in page
@@ -204,19 +213,144 @@ def test_a_first_day_that_is_none_is_asked_once_more(browser, acme, a_row, anoth
 
 def test_another_company_asks_for_the_setup_and_a_new_confirmation(browser, acme, another):
     Connection.objects.update(preview_confirmed={"purchase": {"by": "ann.admin"}})
-    assert browser.post("/xero/company", {"company": another.id}).url == "/xero/setup"
+    asked = browser.post("/xero/company", {"company": another.id})
+    assert asked.status_code == 200
+    page = text_of(asked)
+    assert "You chose Another LLC. So far it was Acme Builders LLC." in page
+    assert "Setup opens next: choose them anew." in page
+    acme.connection.refresh_from_db()
+    assert acme.connection.company == acme.books.id
+
+    assert browser.post("/xero/company", {"company": another.id, "change": another.id}).url == "/xero/setup"
     acme.connection.refresh_from_db()
     assert (acme.connection.company, acme.connection.preview_confirmed) == (another.id, {})
+
+
+def test_another_choice_than_the_one_confirmed_is_asked_about_anew(browser, acme, another, sandbox):
+    third = sandbox.worlds["xero"].add_organisation(name="Third LLC", short_code="!third")
+    person = sandbox.worlds["xero"].add_user("Theo", "theo@example.com", [acme.books, another, third])
+    browser.get(at_xero(browser, person.email, [acme.books.id, another.id, third.id]))
+    answer = browser.post("/xero/company", {"company": third.id, "change": another.id})
+    assert "You chose Third LLC." in text_of(answer)
+    acme.connection.refresh_from_db()
+    assert acme.connection.company == acme.books.id
+
+
+def test_a_sign_in_that_does_not_open_the_company_chooses_no_other_by_itself(browser, acme, sandbox, change):
+    other = sandbox.worlds["xero"].add_organisation(name="Another LLC", short_code="!other")
+    person = sandbox.worlds["xero"].add_user("Olga", "olga@example.com", [other])
+    change(state="failed", failure="Xero ended the sign-in.")
+    answer = browser.get(at_xero(browser, person.email, [other.id]), follow=True)
+    page = answer.content.decode()
+    assert "This sign-in does not open Acme Builders LLC." in page
+    assert '<option value="">Choose an organization</option>' in page
+    assert " selected" not in page
+    assert browser.post("/xero/company", {"company": ""}).status_code == 422
+    acme.connection.refresh_from_db()
+    assert (acme.connection.company, acme.connection.ready) == (acme.books.id, False)
 
 
 def test_a_session_failure_offers_both_ways_and_says_nothing_is_lost(browser, change):
     change(state="failed", failure="Xero ended the sign-in: it was not used for 60 days.")
     page = browser.get("/xero/connect").content.decode()
     assert "Xero Session Failure" in page
+    assert "Xero needs you to sign in again." in page
     assert "not used for 60 days" in page
     assert ">RE-CONNECT<" in page
     assert ">DISCONNECT<" in page
-    assert "Nothing is lost" in page
+    assert "Nothing is lost. Settings are kept." in page
+
+
+def test_a_session_failure_counts_what_waits_and_says_since_when(browser, acme, change):
+    at = clock.now() - timedelta(days=1)
+    change(state="failed", failure="Xero ended the sign-in.", failed_at=at)
+    month = clock.today().replace(day=1)
+    facts = {"business": acme.business, "system": "xero", "month": month, "amount": 12}
+    Tally.objects.create(**facts, kind="purchase", state="due", count=22)
+    Tally.objects.create(**facts, kind="purchase", state="sent", count=1)
+    Tally.objects.create(**facts, kind="purchase", state="due", waits="later", count=5)
+    page = text_of(browser.get("/xero/connect"))
+    assert "23 purchases ($24.00) are waiting." in page
+    assert f"Since {at.astimezone(clock.EASTERN):%-d %b %H:%M}" in page
+    Tally.objects.create(**facts, kind="fee", state="due", count=1)
+    assert "24 transactions ($36.00) are waiting." in text_of(browser.get("/xero/connect"))
+
+
+PAGES = [
+    "/xero/sync",
+    "/xero/history",
+    "/xero/transactions",
+    "/xero/settings",
+    "/xero/runs/{run}",
+    "/xero/transactions/{row}",
+]
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_every_page_of_a_failed_connector_says_so(browser, change, a_run, a_row, address):
+    run = a_run()
+    address = address.format(run=run.pk, row=a_row(run=run).pk)
+    assert "RE-CONNECT" not in browser.get(address).content.decode()
+    change(state="failed", failure="Xero ended the sign-in.")
+    page = browser.get(address).content.decode()
+    assert "Xero needs you to sign in again." in page
+    assert page.count(">RE-CONNECT<") == 1
+
+
+ENDINGS = {
+    "unused": "was not used for 60 days",
+    "revoked": "took PEX Sync off the Connected apps",
+    "unreadable": "cannot be read any more",
+    "refused": "does not accept our sign-in any more",
+    "scope": "Xero asks for a permission that was not given",
+    "disconnected": "somebody disconnected it in Xero",
+}
+
+
+@pytest.mark.parametrize("ending", list(ENDINGS))
+def test_each_way_a_sign_in_ends_is_explained(browser, acme, sandbox, travel, ending):
+    credential = acme.connection.credential
+    xero = sandbox.worlds["xero"]
+    if ending == "unused":
+        travel(days=61)
+    elif ending == "revoked":
+        credential.save_renewed(make.xero_secret({"access_token": "x", "refresh_token": "y"}), clock.now())
+    elif ending == "unreadable":
+        Credential.objects.filter(pk=credential.pk).update(sealed="torn")
+    elif ending == "refused":
+        sandbox.faults.add("status", system="xero-api", status=401, times=None)
+    elif ending == "scope":
+        headers = {"WWW-Authenticate": 'error="insufficent_scope"'}
+        sandbox.faults.add("status", system="xero-api", status=401, headers=headers, times=None)
+    else:
+        xero.connections.clear()
+    browser.get("/xero/setup/accounts")
+    acme.connection.refresh_from_db()
+    assert acme.connection.state == "failed"
+    page = text_of(browser.get("/xero/connect"))
+    assert ENDINGS[ending] in page
+    assert "Nothing is lost. Settings are kept." in page
+
+
+def test_no_answer_is_no_session_failure(browser, acme, sandbox, settings, travel):
+    there = settings.XERO_API_URL
+    settings.XERO_API_URL = "http://127.0.0.1:9"
+    begun = clock.now()
+    for _ in range(2):
+        page = text_of(browser.get("/xero/connect/checks"))
+        assert f"Xero is not answering (since {begun.astimezone(clock.EASTERN):%H:%M})." in page
+        travel(minutes=10)
+    acme.connection.refresh_from_db()
+    assert acme.connection.ready
+    settings.XERO_API_URL = there
+    assert "is not answering" not in text_of(browser.get("/xero/connect/checks"))
+    settings.XERO_API_URL = "http://127.0.0.1:9"
+    assert f"since {clock.now().astimezone(clock.EASTERN):%H:%M}" in text_of(browser.get("/xero/connect/checks"))
+
+
+def test_a_sign_in_that_lives_can_be_made_anew(browser):
+    """A permission that is missing is given by signing in once more."""
+    assert browser.get("/xero/connect").content.decode().count(">RE-CONNECT<") == 1
 
 
 def test_the_checks_come_from_the_other_system(browser):
@@ -240,11 +374,86 @@ def test_a_system_that_does_not_answer_is_no_error_of_the_page(browser, settings
     assert "TRY AGAIN" in answer.content.decode()
 
 
+@pytest.fixture
+def second(acme, sandbox) -> make.World:
+    """Another business of Acme's admin, installed and not connected yet."""
+    world = make.world(sandbox, "Second Street", 6600, "ann.admin")
+    Connection.objects.filter(pk=world.connection.pk).update(
+        state="installed", credential=None, company="", company_name="", settings={}, settings_version=0
+    )
+    Credential.objects.filter(system="xero", business=world.business).delete()
+    return world
+
+
+def test_a_sign_in_of_ones_other_business_serves_this_one_too(client, acme, second, sandbox):
+    theirs = sign_in(client, second.user, second.business)
+    page = text_of(theirs.get("/xero/connect"))
+    assert "Or use a sign-in you have" in page
+    assert "Acme Builders LLC" in page
+
+    answer = theirs.post("/xero/connect/link", {"from": acme.connection.pk})
+
+    assert answer.url == "/xero/company"
+    second.connection.refresh_from_db()
+    assert second.connection.credential_id == acme.connection.credential_id
+    assert second.connection.state == Connection.State.PREPARING
+    assert theirs.post("/xero/company", {"company": acme.books.id}).url == "/xero/connect"
+    assert "PEX Cash Account" in theirs.get("/xero/setup/accounts").content.decode()
+
+    assert theirs.post("/xero/disconnect").url == "/xero/connect"
+    assert Credential.objects.filter(pk=acme.connection.credential_id).exists()
+    assert "PEX Cash Account" in sign_in(client, acme.user, acme.business).get("/xero/setup/accounts").content.decode()
+
+
+@pytest.mark.parametrize("lost", ["membership", "permission", "owner", "life"])
+def test_a_sign_in_that_is_not_ones_own_or_lives_no_more_serves_nobody(client, acme, second, rival, lost):
+    if lost == "membership":
+        Membership.objects.filter(business=acme.business).delete()
+    elif lost == "permission":
+        Membership.objects.filter(business=acme.business).update(permissions=["EditBusinessProfile"])
+    elif lost == "owner":
+        Credential.objects.filter(pk=acme.connection.credential_id).update(owner=rival.user)
+    else:
+        acme.connection.credential.die("Xero ended the sign-in.")
+    theirs = sign_in(client, second.user, second.business)
+    assert "a sign-in you have" not in text_of(theirs.get("/xero/connect"))
+    answer = theirs.post("/xero/connect/link", {"from": acme.connection.pk}, follow=True)
+    assert "That sign-in cannot be used here any more." in text_of(answer)
+    second.connection.refresh_from_db()
+    assert second.connection.credential_id is None
+
+
+def test_a_connection_that_has_a_sign_in_borrows_none(browser, acme, second):
+    Connection.objects.filter(pk=second.connection.pk).update(
+        state="ready", credential=acme.connection.credential, company="x", company_name="Second Street LLC"
+    )
+    before = acme.connection.credential_id
+    answer = browser.post("/xero/connect/link", {"from": second.connection.pk}, follow=True)
+    assert "That sign-in cannot be used here any more." in text_of(answer)
+    acme.connection.refresh_from_db()
+    assert (acme.connection.credential_id, acme.connection.ready) == (before, True)
+
+
 def test_disconnect_asks_first_and_says_what_stays(browser, acme):
     page = browser.get("/xero/disconnect").content.decode()
     assert "What stays" in page
+    assert "PEX Sync is taken off Acme Builders LLC there." in text_of(browser.get("/xero/disconnect"))
     acme.connection.refresh_from_db()
     assert acme.connection.ready
+
+
+def test_disconnect_leaves_the_access_that_another_connection_uses(browser, acme, rival):
+    Connection.objects.filter(pk=rival.connection.pk).update(company=acme.books.id)
+    page = text_of(browser.get("/xero/disconnect"))
+    assert "Not the access in Xero itself: another connection here still uses Acme Builders LLC." in page
+    assert "Rival" not in page
+
+
+def test_disconnect_says_that_the_queue_is_held(browser, acme):
+    facts = {"business": acme.business, "system": "xero", "month": clock.today().replace(day=1)}
+    Tally.objects.create(**facts, kind="purchase", state="due", count=3)
+    page = text_of(browser.get("/xero/disconnect"))
+    assert "3 transactions in the queue: held, and sent when you press SYNC after connecting again." in page
 
 
 def test_disconnect_deletes_the_secret_and_keeps_the_rest(browser, acme, a_row):

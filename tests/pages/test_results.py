@@ -8,7 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from syncjobs.models import RunResult
+from pexsync import clock
+from syncjobs.models import MirrorRead, PexTransaction, RunResult
 from syncjobs.views import harmless
 
 
@@ -180,3 +181,105 @@ def queries(browser, address: str) -> int:
     with CaptureQueriesContext(connection) as seen:
         assert browser.get(address).status_code == 200
     return len(seen)
+
+
+class TestOneButton:
+    """Each row that does not go has one button, and what else may be decided behind it."""
+
+    def shown(self, browser, **columns) -> str:
+        return browser.get("/xero/transactions").content.decode()
+
+    def test_approval_opens_the_card_in_pex(self, browser, a_row, settings):
+        a_row(state="due", waiting="approval", says="Waiting for approval in PEX.", card_account=51001)
+        page = self.shown(browser)
+        assert f'href="{settings.PEX_DASHBOARD_URL}/cards/51001/detail"' in page
+        assert "APPROVE IN PEX" in page
+
+    def test_a_refusal_opens_its_step(self, browser, a_row):
+        a_row(state="due", waiting="refused", cause="tax:tax", says="Xero does not accept the tax rate.")
+        assert 'href="/xero/setup?field=tax"' in self.shown(browser)
+
+    def test_what_only_another_try_tells_is_tried_again_from_its_row(self, browser, acme, a_row):
+        row = a_row(state="due", waiting="refused", cause="refused", says="Xero said no.")
+        page = self.shown(browser)
+        assert 'formaction="/xero/sync/start"' in page
+        page = browser.get(f"/xero/transactions/{row.pk}").content.decode()
+        assert 'action="/xero/sync/start"' in page
+        browser.post("/xero/sync/start", {"back": "/xero/transactions", "row": str(row.pk)})
+        assert acme.business.runs.count() == 1
+
+    def test_a_move_stands_once_on_a_row_and_on_its_page(self, browser, a_row):
+        row = a_row(state="held", cause="missing", says="It is gone there.")
+        assert self.shown(browser).count(f'value="send_again:{row.pk}"') == 1
+        page = browser.get(f"/xero/transactions/{row.pk}").content.decode()
+        assert page.count('value="send_again"') == 1
+        assert 'button-primary" name="action" value="send_again"' in page
+
+    def test_the_record_in_question_is_opened_once(self, browser, a_row):
+        a_row(state="held", cause="edited", says="It differs.", link="https://books.example/7", record_id="7")
+        assert self.shown(browser).count('href="https://books.example/7"') == 1
+
+    def test_several_are_decided_about_in_their_list(self, browser, a_row):
+        for _ in range(2):
+            a_row(state="held", cause="possibly_booked", says="It looks booked.")
+        page = browser.get("/xero/sync").content.decode()
+        assert 'href="/xero/transactions?view=needs_you&amp;cause=possibly_booked"' in page
+        assert "DECIDE" in page
+
+    def test_a_sync_of_the_past_offers_the_same(self, browser, partial):
+        page = browser.get(f"/xero/runs/{partial.pk}").content.decode()
+        assert "TAG IN PEX" in page
+        assert 'href="/xero/setup?field=untagged' not in page
+        assert 'href="/xero/setup?field=account"' in page
+
+    def test_transfers_open_their_record_too(self, browser, a_row):
+        a_row(kind="transfer", amount=Decimal("-500.00"))
+        assert "Open record" in self.shown(browser)
+
+
+class TestWhatIsNotInTheList:
+    """The search also finds what PEX shows and no sync has taken in."""
+
+    @pytest.fixture
+    def in_pex(self, a_row):
+        def only(merchant: str, **facts) -> PexTransaction:
+            row = a_row(merchant, state="due")
+            number = row.pex_id
+            row.delete()
+            PexTransaction.objects.filter(pex_id=number).update(**facts)
+            return PexTransaction.objects.get(pex_id=number)
+
+        return only
+
+    def test_it_says_why(self, browser, in_pex):
+        in_pex("Shell", pending=True)
+        page = browser.get("/xero/transactions?q=shell").content.decode()
+        assert "In PEX, and not in this list" in page
+        assert "Pending in PEX" in page
+
+    def test_by_its_number(self, browser, in_pex):
+        hold = in_pex("Shell", declined=True)
+        assert "PEX declined it" in browser.get(f"/xero/transactions?q={hold.pex_id}").content.decode()
+
+    def test_what_is_in_the_list_is_not_said_to_be_missing(self, browser, a_row):
+        a_row("Shell")
+        assert "not in this list" not in browser.get("/xero/transactions?q=shell").content.decode()
+
+    def test_another_connector_s_row_is_not_this_one_s(self, browser, in_pex, a_row):
+        a_row("Shell", system="intacct")
+        assert "not in this list" in browser.get("/xero/transactions?q=shell").content.decode()
+
+    def test_nothing_of_rival(self, browser, rival, a_row):
+        a_row("Rival's shop", world=rival).delete()
+        assert "Rival&#x27;s shop" not in browser.get("/xero/transactions?q=shop").content.decode()
+
+    def test_a_number_pex_has_not_shown_says_as_of_when(self, browser, acme):
+        at = clock.now()
+        MirrorRead.objects.create(
+            business=acme.business, first=clock.today(), last=clock.today(), began_at=at, ended_at=at
+        )
+        assert "PEX was last read" in browser.get("/xero/transactions?q=4711").content.decode()
+
+    @pytest.mark.parametrize("text", ["9" * 40, "²", "%", "'", "\x00"])
+    def test_any_text_may_be_searched_for(self, browser, text):
+        assert browser.get("/xero/transactions", {"q": text}).status_code == 200

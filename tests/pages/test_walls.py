@@ -20,6 +20,7 @@ def address_of(pattern: URLPattern, run: int = 0) -> str:
         ("<slug:step>", "sync"),
         ("<int:run>", str(run)),
         ("<int:row>", str(run)),
+        ("<int:version>", "1"),
     ):
         route = route.replace(part, value)
     return f"/{route}"

@@ -54,12 +54,14 @@ def get(mapping: dict[str, Any], key: str) -> Any:
 
 @register.filter
 def receipts(found: Sequence[Any]) -> str:
-    """Return "2 receipts attached", or how many are and what the others say."""
+    """Return "2 receipts attached", or how many are and what became of the others; their own page says more."""
     attached = sum(receipt.state == "attached" for receipt in found)
     if attached == len(found):
         return "1 receipt attached" if attached == 1 else f"{attached} receipts attached"
-    others = dict.fromkeys(r.says or r.get_state_display() for r in found if r.state != "attached")
-    return f"{attached} of {len(found)} receipts attached: {'; '.join(others)}"
+    failed = sum(receipt.state == "failed" for receipt in found)
+    coming = len(found) - attached - failed
+    rest = [f"{count} {words}" for count, words in ((failed, "not attached"), (coming, "to come")) if count]
+    return f"{attached} of {len(found)} receipts attached, {', '.join(rest)}"
 
 
 @register.filter
