@@ -14,6 +14,10 @@ from sandbox.pex import documents
 from sandbox.server import Desk, Server
 
 ACCOUNTS = [("429", "General Expenses"), ("449", "Motor Vehicle Expenses"), ("453", "Office Expenses")]
+CATEGORIES = {
+    "Project": [f"Project {number:02d}" for number in range(40)],
+    "Region": ["Eastside", "North", "South", "West Coast"],
+}
 TRADES = ("Bakery", "Cleaning", "Diner", "Fuel", "Garage", "Hardware", "Paper", "Travel")
 MERCHANTS = [f"{first} {second}" for first in ("Alder", "Birch", "Cedar", "Elm", "Hazel") for second in TRADES]
 
@@ -51,7 +55,8 @@ def _business(desk: Desk, number: int, wish: dict[str, Any]) -> dict[str, Any]:
     for merchant in MERCHANTS:
         organisation.add_contact(merchant)
     organisation.add_foreign_transactions(wish.get("foreign", 0))
-    _purchases(desk, business, tag.tag_id, wish)
+    tracked = [_tracked(business, organisation, title, options) for title, options in CATEGORIES.items()]
+    _purchases(desk, business, tag.tag_id, tracked, wish)
     more = [desk.worlds["xero"].add_organisation(name=f"Branch {n}") for n in range(wish.get("branches", 0))]
     person = desk.worlds["xero"].add_user("Ben Bench", f"{username}@example.com", [organisation, *more])
     given = desk.worlds["xero"].grant(person, [organisation, *more])
@@ -65,11 +70,18 @@ def _business(desk: Desk, number: int, wish: dict[str, Any]) -> dict[str, Any]:
         "companies": [organisation.id, *(branch.id for branch in more)],
         "bank": bank.id,
         "tag": tag.tag_id,
+        "tracking": {category.id: dropdown.tag_id for category, dropdown in tracked},
         "receipts": bool(wish.get("receipts")),
     }
 
 
-def _purchases(desk: Desk, business: Any, tag: str, wish: dict[str, Any]) -> None:
+def _tracked(business: Any, organisation: Any, title: str, options: list[str]) -> tuple[Any, Any]:
+    """A tracking category, and the dropdown of its name whose options the product has filled before."""
+    category = organisation.add_tracking(title, options)
+    return category, business.add_tag(title, options=[(option.id, option.name) for option in category.options])
+
+
+def _purchases(desk: Desk, business: Any, tag: str, tracked: list[tuple[Any, Any]], wish: dict[str, Any]) -> None:
     now = desk.clock.now()
     cards = [business.add_cardholder("Holder", f"No {number}") for number in range(12)]
     receipt: str | bytes = "pdf"
@@ -84,9 +96,13 @@ def _purchases(desk: Desk, business: Any, tag: str, wish: dict[str, Any]) -> Non
             settled=happened + timedelta(days=1),
             merchant=MERCHANTS[number % len(MERCHANTS)],
             approval="Approved",
-            tags={tag: ACCOUNTS[number % len(ACCOUNTS)][0]},
+            tags={tag: ACCOUNTS[number % len(ACCOUNTS)][0], **_options(tracked, number)},
             receipts=[receipt] if number < wish.get("receipts", 0) else [],
         )
+
+
+def _options(tracked: list[tuple[Any, Any]], number: int) -> dict[str, str]:
+    return {tag.tag_id: category.options[number % len(category.options)].id for category, tag in tracked}
 
 
 def main() -> None:

@@ -80,7 +80,9 @@ def connect(scene: dict[str, Any]) -> Any:
         start_date=clock.today() - timedelta(days=90),
         pex_account=scene["bank"],
         receipts=scene["receipts"],
-        fields={"account": FieldSource(source=TAG, tag=scene["tag"])},
+        fields={"account": FieldSource(source=TAG, tag=scene["tag"])}
+        | {f"tracking:{category}": FieldSource(source=TAG, tag=tag) for category, tag in scene["tracking"].items()},
+        synced={f"tracking:{category}": tag for category, tag in scene["tracking"].items()},
     )
     with scope(business.pk):
         credential = Credential.store(business, "xero", user, secret, now + timedelta(seconds=1))

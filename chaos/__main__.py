@@ -15,7 +15,7 @@ from pathlib import Path
 from chaos import checker, evidence, plan
 from chaos.checker import Verdict
 from chaos.companies import Companies
-from chaos.evidence import Evidence, Tables
+from chaos.evidence import KINDS, PURCHASE, Evidence, Tables
 from chaos.house import Hands, House
 from chaos.journal import Journal
 from chaos.schedule import Schedule
@@ -92,6 +92,7 @@ def storm(made: plan.Plan, house: House) -> tuple[dict[str, float], bool]:
 def enough(figures: dict[str, float], length: plan.Length) -> bool:
     """Whether so much happened that a clean end means something."""
     wanted = {"purchases": length.purchases, "faults": length.faults, "kills": length.kills}
+    wanted |= {f"{kind}s": length.others for kind in KINDS if kind != PURCHASE}
     short = {name: least for name, least in wanted.items() if figures[f"chaos.{name}"] < least}
     if length.every_step and figures["chaos.steps_killed_at"] < len(MOMENTS):
         short["steps_killed_at"] = len(MOMENTS)

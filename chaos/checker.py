@@ -5,12 +5,12 @@ and nothing else.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from chaos.evidence import KEY, Evidence, Note, Purchase, Record, Row
+from chaos.evidence import KEY, KINDS, PURCHASE, Evidence, Note, Record, Row, Transaction
 from chaos.journal import Doing
 
 VOIDED, EDITED, DOUBLED, FORGED = "record voided", "reference edited", "doubled by hand", "note forged"
@@ -21,11 +21,13 @@ NEAR = 3.0  # seconds between a move of a row and what was done to the processes
 EXCUSES_HOLDING = frozenset({VOIDED, EDITED, DOUBLED, FORGED, TOO_LATE})
 
 LOST, DOUBLED_UNSEEN, WRONG_CENTS, STUCK, HELD = "lost", "doubled_unseen", "wrong_cents", "stuck", "held_unexplained"
+MISCODED, OPTIONS = "miscoded", "options_wrong"
 UNINVITED, STRANGER, DISAGREES, NOTES, RECEIPTS, TALLY = (
     "uninvited", "stranger", "disagrees", "notes_wrong", "receipts_wrong", "tally_wrong",
 )  # fmt: skip
 VIOLATIONS = (
-    LOST, DOUBLED_UNSEEN, WRONG_CENTS, STUCK, HELD, UNINVITED, STRANGER, DISAGREES, NOTES, RECEIPTS, TALLY,
+    LOST, DOUBLED_UNSEEN, WRONG_CENTS, MISCODED, STUCK, HELD, UNINVITED, STRANGER, DISAGREES, NOTES, RECEIPTS, TALLY,
+    OPTIONS,
 )  # fmt: skip
 """Everything that must not be; each is a figure that must be nought."""
 
@@ -40,15 +42,16 @@ class Violation:
 @dataclass
 class Verdict:
     violations: list[Violation] = field(default_factory=list)
-    purchases: int = 0  # eligible ones
+    eligible: Counter[str] = field(default_factory=Counter)  # by kind
     delivered: int = 0  # posted, or rightly held
     doubled_held: int = 0  # doubles the ledger found by itself and holds for a person
 
     def figures(self) -> dict[str, float]:
         counted = Counter(violation.kind for violation in self.violations)
-        share = 100 * self.delivered / self.purchases if self.purchases else 0.0
+        total = self.eligible.total()
+        share = 100 * self.delivered / total if total else 0.0
         return {
-            "chaos.purchases": self.purchases,
+            **{f"chaos.{kind}s": self.eligible[kind] for kind in KINDS},
             "chaos.delivered_pct": round(share, 2),
             "chaos.doubled_held": self.doubled_held,
             **{f"chaos.{kind}": counted[kind] for kind in VIOLATIONS},
@@ -59,11 +62,15 @@ class Verdict:
 class Case:
     """One transaction of PEX with all that is known of it."""
 
-    purchase: Purchase
+    transaction: Transaction
     row: Row | None
     records: tuple[Record, ...]  # live ones, ours
     by_hand: tuple[Record, ...]  # live ones the schedule's bookkeeper entered
     doings: tuple[Doing, ...]
+
+    @property
+    def id(self) -> int:
+        return self.transaction.id
 
     def was(self, *kinds: str) -> bool:
         return any(doing.kind in kinds for doing in self.doings)
@@ -86,18 +93,20 @@ class Case:
 
 def check(evidence: Evidence) -> Verdict:
     verdict = Verdict()
-    for case in cases(evidence):
-        found = list(_eligible(case) if case.purchase.eligible else _not_eligible(case))
-        found += _notes(case)
-        found += _receipts(case)
-        verdict.violations += found
-        if case.purchase.eligible:
-            verdict.purchases += 1
+    known = {case.id: case for case in cases(evidence)}
+    for case in known.values():
+        if case.transaction.eligible and not _both_stay_out(case, known):
+            verdict.violations += _eligible(case)
+            verdict.eligible[case.transaction.kind] += 1
             verdict.delivered += _delivered(case)
             verdict.doubled_held += len(case.records) > 1 and case.held
+        elif not case.transaction.eligible:
+            verdict.violations += _not_eligible(case)
+        verdict.violations += [*_notes(case), *_receipts(case)]
     verdict.violations += _strangers(evidence)
     verdict.violations += [Violation(STUCK, run) for run in evidence.open_runs]
     verdict.violations += _tally(evidence)
+    verdict.violations += _options(evidence)
     return verdict
 
 
@@ -111,13 +120,13 @@ def cases(evidence: Evidence) -> Iterator[Case]:
     for doing in evidence.doings:
         for pex_id in doing.hit:
             doings.setdefault(pex_id, []).append(doing)
-    for purchase in evidence.purchases:
-        mine = tuple(doings.get(purchase.id, ()))
+    for one in evidence.transactions:
+        mine = tuple(doings.get(one.id, ()))
         entered = {doing.facts.get("record") for doing in mine if doing.kind == DOUBLED}
-        live = [record for record in records.get(purchase.id, ()) if record.live]
+        live = [record for record in records.get(one.id, ()) if record.live]
         yield Case(
-            purchase,
-            rows.get((purchase.business, purchase.id)),
+            one,
+            rows.get((one.business, one.id)),
             tuple(record for record in live if record.id not in entered),
             tuple(record for record in live if record.id in entered),
             mine,
@@ -127,8 +136,17 @@ def cases(evidence: Evidence) -> Iterator[Case]:
 # --- one transaction --------------------------------------------------------------------------------------------------
 
 
+def _both_stay_out(case: Case, known: Mapping[int, Case]) -> bool:
+    """A payment of a statement and its reversal moved nothing together, where neither of them was booked."""
+    other = known.get(case.transaction.against or 0)
+    return other is not None and not any(
+        one.records or one.row is None or (one.row.state, one.row.waiting) != ("due", "statement")
+        for one in (case, other)
+    )
+
+
 def _eligible(case: Case) -> Iterator[Violation]:
-    row, pex_id = case.row, case.purchase.id
+    row, pex_id = case.row, case.id
     if len(case.records) > 1 and not case.held:
         ids = ", ".join(record.id for record in case.records)
         yield Violation(DOUBLED_UNSEEN, f"stands twice in the books ({ids}) and the ledger says {_state(row)}", pex_id)
@@ -148,11 +166,14 @@ def _eligible(case: Case) -> Iterator[Violation]:
 
 
 def _cents(case: Case, record: Record) -> Iterator[Violation]:
-    if record.amount != case.purchase.amount:
-        says = f"is {case.purchase.amount} in PEX and {record.amount} in the books ({record.id})"
-        yield Violation(WRONG_CENTS, says, case.purchase.id)
-    if record.company != case.purchase.company:
-        yield Violation(DISAGREES, f"stands in another company's books ({record.id})", case.purchase.id)
+    if record.amount != case.transaction.amount:
+        says = f"is {case.transaction.amount} in PEX and {record.amount} in the books ({record.id})"
+        yield Violation(WRONG_CENTS, says, case.id)
+    if record.projects != tuple(filter(None, [case.transaction.project])):
+        says = f"is of project {case.transaction.project or 'none'} in PEX and of {record.projects} in the books"
+        yield Violation(MISCODED, says, case.id)
+    if record.company != case.transaction.company:
+        yield Violation(DISAGREES, f"stands in another company's books ({record.id})", case.id)
 
 
 def _excused_from_books(case: Case) -> bool:
@@ -175,21 +196,22 @@ def _agrees(case: Case) -> bool:
 def _not_eligible(case: Case) -> Iterator[Violation]:
     for record in (*case.records, *case.by_hand):
         if not case.was(DOUBLED):
-            yield Violation(UNINVITED, f"must not be booked, and stands in the books as {record.id}", case.purchase.id)
+            yield Violation(UNINVITED, f"must not be booked, and stands in the books as {record.id}", case.id)
     if case.row is not None and case.row.state in ("sent", "posted"):
-        yield Violation(UNINVITED, f"must not be booked, and the ledger says {case.row.state}", case.purchase.id)
+        yield Violation(UNINVITED, f"must not be booked, and the ledger says {case.row.state}", case.id)
 
 
 def _notes(case: Case) -> Iterator[Violation]:
-    """One note of ours where the row is posted, none elsewhere; one somebody removed may be missing."""
+    """One note of ours where a purchase is posted, none elsewhere; one somebody removed may be missing."""
     forged = case.ids(FORGED, "note")
-    ours = [note for note in case.purchase.notes if note.id not in forged and _is_ours(note, case.purchase.id)]
-    forged_with_key = any(note.id in forged and _is_ours(note, case.purchase.id) for note in case.purchase.notes)
-    least = 1 if case.posted and not case.was(REMOVED) and not forged_with_key else 0
-    most = 1 if case.posted or case.held else 0
+    ours = [note for note in case.transaction.notes if note.id not in forged and _is_ours(note, case.id)]
+    forged_with_key = any(note.id in forged and _is_ours(note, case.id) for note in case.transaction.notes)
+    noted = case.transaction.kind == PURCHASE
+    least = 1 if noted and case.posted and not case.was(REMOVED) and not forged_with_key else 0
+    most = 1 if noted and (case.posted or case.held) else 0
     if not least <= len(ours) <= most:
         says = f"has {len(ours)} notes of ours in PEX, and the ledger says {_state(case.row)}"
-        yield Violation(NOTES, says, case.purchase.id)
+        yield Violation(NOTES, says, case.id)
 
 
 def _is_ours(note: Note, pex_id: int) -> bool:
@@ -207,14 +229,14 @@ def _receipts(case: Case) -> Iterator[Violation]:
         return
     later = case.ids(RECEIPT, "attachment")
     attached = Counter(record.files)
-    for attachment, digest in case.purchase.files.items():
+    for attachment, digest in case.transaction.files.items():
         least = 0 if attachment in later else 1
         if not least <= attached.pop(digest, 0) <= 1:
-            yield Violation(RECEIPTS, f"receipt {attachment} is not exactly once on {record.id}", case.purchase.id)
+            yield Violation(RECEIPTS, f"receipt {attachment} is not exactly once on {record.id}", case.id)
     if attached:
-        yield Violation(RECEIPTS, f"{record.id} carries {attached.total()} files PEX does not have", case.purchase.id)
+        yield Violation(RECEIPTS, f"{record.id} carries {attached.total()} files PEX does not have", case.id)
     if row.owed:
-        yield Violation(STUCK, f"{row.owed} receipts are still under way", case.purchase.id)
+        yield Violation(STUCK, f"{row.owed} receipts are still under way", case.id)
 
 
 def _delivered(case: Case) -> bool:
@@ -236,7 +258,7 @@ def _state(row: Row | None) -> str:
 
 def _strangers(evidence: Evidence) -> Iterator[Violation]:
     """Records on the PEX account that belong to no transaction of PEX."""
-    known = {purchase.id for purchase in evidence.purchases}
+    known = {one.id for one in evidence.transactions}
     for record in evidence.records:
         if record.live and not known.intersection(record.names):
             yield Violation(STRANGER, f"{record.id} ({record.amount}) stands in the books for no transaction of PEX")
@@ -258,6 +280,14 @@ def _tally(evidence: Evidence) -> Iterator[Violation]:
                 f"business {business}, {kind}s {state} in {month}: the tally says {says[0]} for {says[1]}, "
                 f"there are {counted[0]} for {counted[1]}",
             )
+
+
+def _options(evidence: Evidence) -> Iterator[Violation]:
+    """What a tag offers people against what the books have."""
+    for one in evidence.options:
+        if one.tag != one.books:
+            wrong = sorted({*one.tag.items()} ^ {*one.books.items()})
+            yield Violation(OPTIONS, f"business {one.business}: the tag's options and the books' differ in {wrong}")
 
 
 def _group(row: Row) -> tuple[int, str, str, str]:

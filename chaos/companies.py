@@ -25,6 +25,12 @@ class Companies:
     def transactions(self, business: int) -> list[JSON]:
         return list(self._ask("GET", "pex/transactions", {"business_id": business, "limit": EVERYTHING}))
 
+    def payments(self, business: int) -> list[JSON]:
+        return list(self._ask("GET", "pex/payments", {"business_id": business}))
+
+    def tags(self, business: int) -> list[JSON]:
+        return list(self._ask("GET", "pex/tags", {"business_id": business}))
+
     def pex(self, action: str, **facts: Any) -> JSON:
         return dict(self._ask("POST", f"pex/{action}", facts))
 
@@ -32,6 +38,12 @@ class Companies:
 
     def books(self, organisation: str) -> list[JSON]:
         return list(self._ask("GET", "xero/books", {"organisation": organisation}))
+
+    def transfers(self, organisation: str) -> list[JSON]:
+        return list(self._ask("GET", "xero/transfers", {"organisation": organisation}))
+
+    def tracking(self, organisation: str) -> list[JSON]:
+        return list(self._ask("GET", "xero/set-up", {"organisation": organisation})["tracking"])
 
     def xero(self, action: str, **facts: Any) -> JSON:
         return dict(self._ask("POST", f"xero/{action}", facts))

@@ -6,7 +6,7 @@ outside.
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -18,8 +18,18 @@ from psycopg.rows import dict_row
 from chaos.companies import Companies
 from chaos.journal import Doing
 
-KEY = re.compile(r"PEXT(\d+)(?:-(\d+))?")
+KEY = re.compile(r"PEX[TS](\d+)(?:-(\d+))?")
 CENT = Decimal("0.01")
+PURCHASE, FEE, TRANSFER, BILL_PAYMENT, REBATE = "purchase", "fee", "transfer", "bill_payment", "rebate"
+KINDS = (PURCHASE, FEE, TRANSFER, BILL_PAYMENT, REBATE)
+REBATES = ("Rebate Credit", "Rebate Credit Reversal", "Rebate payout")
+PAID = ("PEXTransfer", "SameDayACH")
+PAYMENTS = {  # kind, and which way the money goes: below nought onto the PEX account
+    **dict.fromkeys(PAID, (BILL_PAYMENT, -1)),
+    "Reversal": (BILL_PAYMENT, 1),
+    "RebateCredit": (REBATE, -1),
+    "RebateCreditReversal": (REBATE, 1),
+}
 
 JSON = dict[str, Any]
 
@@ -32,21 +42,24 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Purchase:
-    """One settled or other row of PEX. `amount` has our sign: above nought is money spent."""
+class Transaction:
+    """One row of PEX, or one payment of a statement. `amount` has our sign: above nought is money spent."""
 
     id: int
     business: int
     company: str
     amount: Decimal
     eligible: bool
+    kind: str = PURCHASE  # "" of none that is ever booked
+    against: int | None = None  # of a payment and its reversal: the other one. Both are booked, or neither
+    project: str = ""
     notes: tuple[Note, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)  # attachment id -> sha256, those PEX has loaded
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One bank transaction on the PEX account of the books. `amount` has our sign."""
+    """One bank transaction or transfer on the PEX account of the books. `amount` has our sign."""
 
     id: str
     company: str
@@ -54,6 +67,7 @@ class Record:
     amount: Decimal
     names: tuple[int, ...]  # PEX's ids, by the keys in its reference and its address
     files: tuple[str, ...] = ()  # sha256 of each attachment
+    projects: tuple[str, ...] = ()  # the tracking options of its lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +99,20 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """The options of one list, by id: the active ones of the books, the enabled ones of the tag they are to fill."""
+
+    business: int
+    books: Mapping[str, str]
+    tag: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    purchases: Sequence[Purchase]
+    transactions: Sequence[Transaction]
     records: Sequence[Record]
     rows: Sequence[Row]
+    options: Sequence[Options] = ()
     tallies: Sequence[Tally] = ()
     open_runs: Sequence[str] = ()
     events: Mapping[int, Sequence[str]] = field(default_factory=dict)  # by ledger row: its log, as text
@@ -98,34 +122,111 @@ class Evidence:
 # --- the companies ----------------------------------------------------------------------------------------------------
 
 
-def of_companies(companies: Companies, businesses: Sequence[JSON]) -> tuple[list[Purchase], list[Record]]:
+def of_companies(companies: Companies, businesses: Sequence[JSON]) -> tuple[list[Transaction], list[Record]]:
     """`businesses`: what the world of the companies said about each of them."""
-    purchases = [_purchase(shown, facts) for facts in businesses for shown in companies.transactions(facts["pex_id"])]
+    given = []
+    for facts in businesses:
+        projects = _projects(companies, facts)
+        given += [_row(shown, facts, projects) for shown in companies.transactions(facts["pex_id"])]
+        given += _payments(companies.payments(facts["pex_id"]), facts)
     accounts = {(facts["company"], facts["bank"]) for facts in businesses}
-    records = [
-        _record(shown, company)
-        for company in sorted({facts["company"] for facts in businesses})
-        for shown in companies.books(company)
-        if (company, shown["bank_account"]) in accounts
+    records: list[Record] = []
+    for company in sorted({facts["company"] for facts in businesses}):
+        banks = {bank for owner, bank in accounts if owner == company}
+        shown = [one for one in companies.books(company) if one["bank_account"] in banks and not one["transfer"]]
+        records += [_record(one, company) for one in shown]
+        records += [
+            _moved(one, company, banks) for one in companies.transfers(company) if banks & {one["from"], one["to"]}
+        ]
+    return given, records
+
+
+def of_options(companies: Companies, businesses: Sequence[JSON]) -> list[Options]:
+    """The lists of the businesses that let their books fill a tag."""
+    return [
+        Options(
+            facts["pex_id"],
+            _projects(companies, facts),
+            {
+                option["value"]: option["name"]
+                for tag in companies.tags(facts["pex_id"])
+                if tag["tag_id"] == facts["project_tag"]
+                for option in tag["options"]
+                if option["enabled"]
+            },
+        )
+        for facts in businesses
+        if facts["synced"]
     ]
-    return purchases, records
 
 
-def _purchase(shown: JSON, facts: JSON) -> Purchase:
-    spent = shown["category"] == "Spend"
-    eligible = bool(
-        spent and shown["settled"] and not shown["pending"] and not shown["decline"]
-        and shown["approval"] == "Approved" and shown["tags"] and Decimal(shown["amount"])
-    )  # fmt: skip
-    return Purchase(
+def _projects(companies: Companies, facts: JSON) -> dict[str, str]:
+    """The active options of the tracking category of projects: id and name."""
+    return {
+        option["id"]: option["name"]
+        for category in companies.tracking(facts["company"])
+        if category["id"] == facts["category"]
+        for option in category["options"]
+        if option["status"] == "ACTIVE"
+    }
+
+
+def _row(shown: JSON, facts: JSON, projects: Mapping[str, str]) -> Transaction:
+    kind = _kind(shown, facts)
+    return Transaction(
         id=shown["transaction_id"],
         business=facts["pex_id"],
         company=facts["company"],
         amount=-Decimal(shown["amount"]),
-        eligible=eligible,
+        eligible=bool(kind and shown["settled"] and Decimal(shown["amount"]) and _ready(shown, kind)),
+        kind=kind,
+        project=projects.get(shown["values"].get(facts["project_tag"], ""), ""),
         notes=tuple(Note(note["note_id"], note["text"], note["system"]) for note in shown["notes"]),
         files={file["attachment_id"]: file["sha256"] for file in shown["files"] if file["status"] == "Loaded"},
     )
+
+
+def _kind(shown: JSON, facts: JSON) -> str:
+    """Which kind a row is, "" where it is of none: on the card list, or on the list of the business account."""
+    category = shown["category"]
+    if shown["account_id"]:
+        return {"Spend": PURCHASE, "CardAccountFee": FEE}.get(category, "")
+    if category == "BusinessAccountFee":
+        return FEE
+    if facts["charge"]:  # the rest is told by its statements
+        return ""
+    if category == "BusinessRebate" or shown["description"] in REBATES:
+        return REBATE
+    return TRANSFER if category == "BusinessFunding" else ""
+
+
+def _ready(shown: JSON, kind: str) -> bool:
+    """Whether it may be booked as it is: a purchase settled, approved and tagged."""
+    if kind not in (PURCHASE, FEE):
+        return True
+    if shown["pending"] or shown["decline"]:
+        return False
+    return kind == FEE or (shown["approval"] == "Approved" and bool(shown["tags"]))
+
+
+def _payments(payments: Sequence[JSON], facts: JSON) -> list[Transaction]:
+    """The payments of a charge account's statements, each reversal with the payment it gives back."""
+    against: dict[int, int] = {}
+    for reversal in (one for one in payments if one["type"] == "Reversal"):
+        same = [one for one in payments if one["type"] in PAID and _same(one, reversal)]
+        for payment in same[:1]:
+            against |= {payment["payment_id"]: reversal["payment_id"], reversal["payment_id"]: payment["payment_id"]}
+    found = []
+    for one in payments:
+        kind, sign = PAYMENTS.get(one["type"], ("", 1))
+        number, amount = one["payment_id"], sign * Decimal(one["amount"])
+        ready = bool(kind) and not one["rejected"] and (one["type"] != "Reversal" or number in against)
+        found.append(Transaction(number, facts["pex_id"], facts["company"], amount, ready, kind, against.get(number)))
+    return found
+
+
+def _same(payment: JSON, reversal: JSON) -> bool:
+    return all(payment[name] == reversal[name] for name in ("invoice_id", "amount")) and not payment["rejected"]
 
 
 def _record(shown: JSON, company: str) -> Record:
@@ -136,6 +237,20 @@ def _record(shown: JSON, company: str) -> Record:
         live=shown["status"] == "AUTHORISED",
         amount=-total if shown["type"].startswith("RECEIVE") else total,
         names=named(f"{shown['reference']} {shown['url']}"),
+        files=tuple(file["sha256"] for file in shown["attachments"]),
+        projects=tuple(sorted({one["option"] for line in shown["lines"] for one in line["tracking"]})),
+    )
+
+
+def _moved(shown: JSON, company: str, banks: Collection[str]) -> Record:
+    """A transfer between the PEX account and another one."""
+    amount = Decimal(shown["amount"])
+    return Record(
+        id=shown["id"],
+        company=company,
+        live=shown["status"] == "AUTHORISED",
+        amount=amount if shown["from"] in banks else -amount,
+        names=named(shown["reference"]),
         files=tuple(file["sha256"] for file in shown["attachments"]),
     )
 
@@ -244,10 +359,11 @@ def _money(value: object) -> Decimal:
 
 
 def gather(companies: Companies, businesses: Sequence[JSON], tables: Tables, doings: Iterable[Doing]) -> Evidence:
-    purchases, records = of_companies(companies, businesses)
+    transactions, records = of_companies(companies, businesses)
     return Evidence(
-        purchases=purchases,
+        transactions=transactions,
         records=records,
+        options=of_options(companies, businesses),
         rows=tables.rows(),
         tallies=tables.tallies(),
         open_runs=tables.open_runs(),

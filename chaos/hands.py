@@ -16,8 +16,6 @@ def connect(asked: JSON) -> JSON:
     """The rows that sign-in, CONNECT and setup would leave, for each business of the world."""
     from connectors.models import Connection
     from connectors.pex import auth as pex_auth
-    from connectors.records import Kind
-    from connectors.settings import TAG, FieldSource, Settings
     from pexsync import clock
     from pexsync.accounts import permissions
     from pexsync.accounts.models import Business, Membership, User
@@ -28,12 +26,7 @@ def connect(asked: JSON) -> JSON:
     for facts in asked["businesses"]:
         business = Business.objects.create(pex_id=facts["pex_id"], name=facts["name"])
         user = User.objects.create(username=facts["username"])
-        settings = Settings(
-            kinds=frozenset({Kind.PURCHASE}),
-            start_date=clock.today() - timedelta(days=40),
-            pex_account=facts["bank"],
-            fields={"account": FieldSource(source=TAG, tag=facts["tag"])},
-        )
+        settings = _settings(facts)
         pex_auth.adopt(business, user, _sign_in(facts), everything)
         with scope(business.pk):
             Membership.objects.create(business=business, user=user, permissions=everything)
@@ -49,10 +42,34 @@ def connect(asked: JSON) -> JSON:
                 installed_at=clock.now(),
                 connected_at=clock.now(),
                 connected_by=user,
-                preview_confirmed={"purchase": {}} if facts["confirmed"] else {},
+                preview_confirmed={kind.value: {} for kind in settings.kinds} if facts["confirmed"] else {},
             )
         numbers.append(connection.pk)
     return {"connections": numbers}
+
+
+def _settings(facts: JSON) -> Any:
+    """Every kind its account has; projects by tag."""
+    from connectors.records import Kind
+    from connectors.settings import TAG, FieldSource, Settings
+    from pexsync import clock
+
+    moving, project = Kind.BILL_PAYMENT if facts["charge"] else Kind.TRANSFER, f"tracking:{facts['category']}"
+    return Settings(
+        kinds=frozenset({Kind.PURCHASE, Kind.FEE, Kind.REBATE, moving}),
+        start_date=clock.today() - timedelta(days=40),
+        pex_account=facts["bank"],
+        fields={
+            "account": FieldSource(source=TAG, tag=facts["tag"]),
+            project: FieldSource(source=TAG, tag=facts["project_tag"]),
+        },
+        by_kind={
+            Kind.FEE: {"account": facts["fees"], "party": facts["contact"]},
+            Kind.REBATE: {"account": facts["income"], "party": facts["contact"]},
+            moving: {"account": facts["source_cash"]},
+        },
+        synced={project: facts["project_tag"]} if facts["synced"] else {},
+    )
 
 
 def _sign_in(facts: JSON) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-KEY = re.compile(r"(?:PEXT|pex-)(\d+)")  # in a record or a note, or in the name of a receipt
+KEY = re.compile(r"(?:PEX[TS]|pex-)(\d+)")  # in a record or a note, or in the name of a receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from chaos import plan
 from chaos.plan import Act, Arrival
-from chaos.stage import Done, Stage, chosen
+from chaos.stage import JSON, Done, Stage, chosen, has_receipts
 
 EASTERN = ZoneInfo("America/New_York")  # whose days the books count purchases by
 SPREAD = 7919  # turns one luck into another
@@ -16,7 +16,8 @@ Deed = Callable[[Stage, Act], Done | None]
 
 
 def void(stage: Stage, act: Act) -> Done | None:
-    found = stage.record(act.luck)
+    """A record of any kind; not a payment that is reversed, since its reversal would wait for it for ever."""
+    found = stage.record(act.luck, lambda _, arrival: arrival.shape != "money out")
     if found is None:
         return None
     company, record, number = found
@@ -25,7 +26,8 @@ def void(stage: Stage, act: Act) -> Done | None:
 
 
 def edit_reference(stage: Stage, act: Act) -> Done | None:
-    found = stage.record(act.luck)
+    """Not of a transfer, whose reference is the only place its key stands in."""
+    found = stage.record(act.luck, lambda record, _: not record["transfer"])
     if found is None:
         return None
     company, record, number = found
@@ -37,7 +39,7 @@ def double_by_hand(stage: Stage, act: Act) -> Done | None:
     """What is posted already, or before it is: then the record entered by hand is the one that counts."""
     if act.luck < 0.5:
         return _enter_first(stage, act)
-    found = stage.record(act.luck)
+    found = stage.record(act.luck, lambda record, _: not record["transfer"])
     if found is None:
         return None
     company, record, number = found
@@ -92,7 +94,7 @@ def forge_note(stage: Stage, act: Act) -> Done | None:
 
 
 def add_receipt(stage: Stage, act: Act) -> Done | None:
-    found = stage.record(act.luck)
+    found = stage.record(act.luck, lambda _, arrival: has_receipts(arrival.shape))
     if found is None:
         return None
     number = found[2]
@@ -118,6 +120,28 @@ def approve(stage: Stage, act: Act) -> Done | None:
     return Done(hit=(number,))
 
 
+def add_project(stage: Stage, act: Act) -> Done:
+    company, category = _projects(stage)
+    name = f"Site {act.number}"
+    stage.companies.xero("add-tracking", organisation=company, id=category["id"], options=[name])
+    return Done(name)
+
+
+def rename_project(stage: Stage, act: Act) -> Done:
+    company, category = _projects(stage)
+    option = category["options"][int(act.luck * len(category["options"]))]
+    name = f"{option['name'].split(',')[0]}, part {act.number}"
+    stage.companies.xero("change-tracking", organisation=company, id=option["id"], name=name)
+    return Done(name)
+
+
+def _projects(stage: Stage) -> tuple[str, JSON]:
+    """The organisation whose projects become options in PEX, and its tracking category."""
+    facts = next(facts for facts in stage.world if facts["synced"])
+    [category] = [one for one in stage.companies.tracking(facts["company"]) if one["id"] == facts["category"]]
+    return facts["company"], category
+
+
 DEEDS: dict[str, Deed] = {
     "record voided": void,
     "reference edited": edit_reference,
@@ -127,4 +151,6 @@ DEEDS: dict[str, Deed] = {
     "receipt added": add_receipt,
     "tagged again": tag_again,
     "approved late": approve,
+    "project added": add_project,
+    "project renamed": rename_project,
 }

@@ -47,6 +47,8 @@ PEOPLE = {
     "tagged again": "the account is chosen anew",
     "approved late": "a purchase is approved that waited for it",
     "doubled by hand": "a bookkeeper enters a purchase once more, key and all",
+    "project added": "a bookkeeper adds a tracking option, which the tag in PEX gets",
+    "project renamed": "a bookkeeper gives a tracking option another name",
 }
 KILLS = ("killed at a step", "killed anywhere")
 AT_STEPS = ("killed at a step", "frozen")
@@ -62,6 +64,7 @@ def kinds(database: str) -> list[str]:
 class Length:
     name: str
     purchases: int  # eligible ones, at least
+    others: int  # of every other kind, at least
     faults: int  # at least
     kills: int  # at least
     least: int  # of every kind of fault
@@ -72,8 +75,8 @@ class Length:
 
 
 LENGTHS = {
-    "short": Length("short", 400, 60, 10, 1, 100.0, 150.0, 4, every_step=False),
-    "long": Length("long", 2000, 300, 30, 5, 400.0, 300.0, 6, every_step=True),
+    "short": Length("short", 400, 3, 60, 10, 1, 100.0, 150.0, 4, every_step=False),
+    "long": Length("long", 2000, 20, 300, 30, 5, 400.0, 300.0, 6, every_step=True),
 }
 
 MORE = {"killed at a step": 6, "late commit": 10, "answer dropped after": 4, "frozen": 4, "dropped before": 2}
@@ -88,30 +91,46 @@ LATE = 20  # one late commit in so many comes when nobody is patient any more
 
 PLACES: Mapping[str, tuple[str, str, str]] = {
     "post": ("xero-api", "PUT", "BankTransactions$"),
+    "move money": ("xero-api", "PUT", "BankTransfers$"),
     "look": ("xero-api", "GET", "BankTransactions$"),
+    "look at transfers": ("xero-api", "GET", "BankTransfers$"),
     "attach": ("xero-api", "PUT", "/Attachments/"),
     "contacts": ("xero-api", "PUT", "Contacts$"),
-    "facts": ("xero-api", "GET", "(Organisation|Accounts|Contacts)$"),
+    "facts": ("xero-api", "GET", "(Organisation|Accounts|Contacts|TrackingCategories)$"),
     "lists": ("pex", "GET", "TransactionDetails|AllCardholderTransactions$"),
+    "statements": ("pex", "GET", "Invoice"),
     "note": ("pex", "POST", "Note$"),
+    "options": ("pex", "PUT", "Configuration/Tag/"),
     "receipts": ("pex", "GET", "Attachment"),
 }
 """Where a fault of the wire strikes: system, method and a pattern of the path."""
 
 AT: Mapping[str, Sequence[str]] = {
-    "answer dropped after": ("post", "post", "post", "attach", "contacts", "note"),
-    "dropped before": ("post", "post", "attach", "note", "look", "lists"),
-    "late commit": ("post", "post", "post", "post", "attach", "note"),
+    "answer dropped after": ("post", "post", "move money", "attach", "contacts", "note", "options"),
+    "dropped before": ("post", "post", "move money", "attach", "note", "options", "look", "lists"),
+    "late commit": ("post", "post", "post", "move money", "move money", "attach", "note", "options"),
     "429 with wait": ("post", "look", "attach", "lists", "note", "receipts"),
-    "429 without wait": ("post", "look", "attach", "lists", "note", "receipts"),
-    "5xx burst": ("post", "look", "facts", "lists", "note", "receipts"),
-    "5xx after commit": ("post", "post", "attach", "contacts", "note"),
-    "slow answers": ("post", "look", "attach", "lists", "note"),
-    "truncated answer": ("post", "look", "lists", "receipts", "attach"),
+    "429 without wait": ("post", "move money", "look", "attach", "lists", "note", "receipts"),
+    "5xx burst": ("post", "move money", "look", "look at transfers", "facts", "lists", "note", "receipts"),
+    "5xx after commit": ("post", "post", "move money", "attach", "contacts", "note", "options"),
+    "slow answers": ("post", "move money", "look", "attach", "lists", "note"),
+    "truncated answer": ("post", "move money", "look", "lists", "statements", "receipts", "attach"),
 }
 
-SHAPES = {"unapproved": 5, "pending": 3, "declined": 2, "untagged": 3, "fee": 2}
-"""Rows that must not be booked as they are, per hundred that must."""
+SHAPES = {"unapproved": 5, "pending": 3, "declined": 2, "untagged": 3, "moved within": 2, "rejected": 2}
+"""Rows that must not be booked as they are, per hundred purchases."""
+BESIDE = {
+    "card fee": 3,
+    "business fee": 2,
+    "fee given back": 2,
+    "money in": 10,
+    "money out": 3,
+    "rebate": 3,
+    "rebate taken back": 2,
+}
+"""Rows of the other kinds that must be booked, per hundred purchases.
+
+On a charge account money comes in as a payment of the statement, and goes out when one is reversed."""
 REFUNDS = 6  # in a hundred
 RECEIPTS = 25  # in a hundred
 ACCOUNTS = ("429", "449", "453")
@@ -119,7 +138,7 @@ ACCOUNTS = ("429", "449", "453")
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One row that comes to be known in PEX. `shape`: purchase, refund, or one of `SHAPES`."""
+    """One row that comes to be known in PEX. `shape`: purchase, refund, or one of `SHAPES` and `BESIDE`."""
 
     at: float  # seconds from the start
     business: int
@@ -127,6 +146,7 @@ class Arrival:
     cents: int
     account: str
     receipts: int
+    project: int | None = None  # its place in the world's list; None: not tagged with one
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +198,16 @@ def leading_to(plan: Plan, moment: str, number: int) -> Act | None:
     return replace(act, where="post" if kind in AT else act.where, luck=act.luck / 2)
 
 
+def met_at_once(plan: Plan, place: str, number: int) -> Act | None:
+    """One act beyond the plan that brings the product to a place where it rarely calls; None where it often does."""
+    return more(plan, "project added", number) if place == "options" else None
+
+
 def _arrivals(dice: random.Random, length: Length) -> Iterator[Arrival]:
     for _ in range(length.purchases + length.purchases // 50):
         refund = dice.randrange(100) < REFUNDS
         yield _arrival(dice, length, "refund" if refund else "purchase")
-        for shape, share in SHAPES.items():
+        for shape, share in (SHAPES | BESIDE).items():
             if dice.randrange(100) < share:
                 yield _arrival(dice, length, shape)
 
@@ -190,9 +215,9 @@ def _arrivals(dice: random.Random, length: Length) -> Iterator[Arrival]:
 def _arrival(dice: random.Random, length: Length, shape: str) -> Arrival:
     """Three in ten are there when the first sync begins."""
     at = max(0.0, dice.uniform(-0.4, 0.9)) * length.seconds
-    receipts = 1 + (dice.randrange(4) == 0) if dice.randrange(100) < RECEIPTS and shape != "fee" else 0
-    cents = dice.randrange(1, 50_000)
-    return Arrival(at, dice.randrange(length.businesses), shape, cents, dice.choice(ACCOUNTS), receipts)
+    receipts = 1 + (dice.randrange(4) == 0) if dice.randrange(100) < RECEIPTS else 0
+    cents, project = dice.randrange(1, 50_000), dice.choice((None, 0, 1, 2))
+    return Arrival(at, dice.randrange(length.businesses), shape, cents, dice.choice(ACCOUNTS), receipts, project)
 
 
 def _acts(dice: random.Random, length: Length, database: str) -> list[Act]:

@@ -165,7 +165,7 @@ class Schedule:
             due += [self._one_more(kind) for kind in self._lacking()]
         for act in due:
             if not self._begin(act):
-                self._acts.append(replace(act, at=self.now + AGAIN))
+                self._acts.append(replace(act, at=self.now + AGAIN, luck=self.dice.random()))
 
     def _one_more(self, kind: str) -> Act:
         self._extra += 1
@@ -203,6 +203,10 @@ class Schedule:
         where: JSON = {"system": system, "method": method, "path": path, "times": act.times}
         fault = self.companies.add_fault(IN_SANDBOX[act.kind], **where, **self._how(act))
         self._pending[act.number] = Pending(act, self.now, fault)
+        self._extra += 1
+        leading = plan.met_at_once(self.plan, act.where, self._extra)
+        if leading is not None:
+            self._acts.append(replace(leading, at=self.now))
 
     def _how(self, act: Act) -> JSON:
         match act.kind:

@@ -20,8 +20,26 @@ BOOKS_LIFE = 4.0  # seconds a look at all books serves
 NEWEST = 40  # rows among which one that may not be posted yet is chosen
 ALONE = frozenset(PEOPLE) - {"approved late", "tagged again"}  # what is done to a transaction only once, by one of them
 
-KIND_IN_PEX = {"fee": "card_fee", "declined": "decline", "pending": "pending", "refund": "refund"}
-BARE = ("fee", "declined", "pending")  # shapes without approval, tags and receipts
+KIND_IN_PEX = {"card fee": "card_fee", "declined": "decline", "pending": "pending", "refund": "refund"}
+BARE = ("declined", "pending")  # card transactions without approval, tags and receipts
+ON_BUSINESS_LIST = {  # category, description and PEX's sign
+    "business fee": ("BusinessAccountFee", "Monthly fee", -1),
+    "fee given back": ("BusinessAccountFee", "Monthly fee reversal", 1),
+    "money in": ("BusinessFunding", "ACH credit", 1),
+    "money out": ("BusinessFunding", "ACH debit", -1),
+    "rebate": ("BusinessRebate", "Rebate Credit", 1),
+    "rebate taken back": ("BusinessFunding", "Rebate Credit Reversal", -1),
+    "moved within": ("CardFunding", "Card funding", -1),
+    "rejected": ("CardFunding", "Card funding", -1),
+}
+OF_STATEMENT = {  # of a charge account; what is moved within stands on its business list a second time
+    "money in": "PEXTransfer",
+    "money out": "SameDayACH",
+    "rebate": "RebateCredit",
+    "rebate taken back": "RebateCreditReversal",
+    "rejected": "PEXTransfer",
+}
+REVERSED_WITHIN = 15.0  # seconds: some of the payments are booked by then, some are not
 MERCHANTS = tuple(f"{first} {second}" for first in ("Alder", "Birch", "Cedar") for second in ("Diner", "Fuel", "Paper"))
 PDF = b"%%PDF-1.4\n%% %s\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%%%EOF\n"
 
@@ -63,25 +81,60 @@ class Stage:
     def buy(self, arrival: Arrival) -> int:
         """Put the row into PEX; return its id there."""
         facts = self.world[arrival.business]
-        number = int(self.companies.pex("transactions", **self._row(arrival, facts))["transaction_id"])
+        if facts["charge"] and arrival.shape in OF_STATEMENT:
+            return self._pay(arrival, facts)
+        row = self._business_row if arrival.shape in ON_BUSINESS_LIST else self._card_row
+        number = int(self.companies.pex("transactions", **row(arrival, facts))["transaction_id"])
         self.bought[number] = Bought(arrival.business, arrival)
-        for _ in range(0 if arrival.shape in BARE else arrival.receipts):
+        for _ in range(arrival.receipts if has_receipts(arrival.shape) else 0):
             self.give_receipt(number)
         return number
 
-    def _row(self, arrival: Arrival, facts: JSON) -> JSON:
+    def _pay(self, arrival: Arrival, facts: JSON) -> int:
+        """A payment of the charge account's statement. One that takes money out is reversed a little later."""
+        payment = {"business_id": facts["pex_id"], "amount": _money(arrival.cents)}
+        type_, rejected = OF_STATEMENT[arrival.shape], arrival.shape == "rejected"
+        made = self.companies.pex("payment", **payment, type=type_, rejected=rejected, days_ago=self._days_ago())
+        number = int(made["payment_id"])
+        self.bought[number] = Bought(arrival.business, arrival)
+        if arrival.shape == "money out":
+            self.after(self.dice.uniform(1, REVERSED_WITHIN), lambda: self._reverse(number, payment))
+        return number
+
+    def _reverse(self, number: int, payment: JSON) -> None:
+        made = self.companies.pex("payment", **payment, type="Reversal", days_ago=0)
+        reversal = int(made["payment_id"])
+        self.bought[reversal] = self.bought[number]
+
+    def _days_ago(self) -> int:
+        return self.dice.randrange(1, 8)  # what is first shown longer after waits for a person
+
+    def _business_row(self, arrival: Arrival, facts: JSON) -> JSON:
+        category, description, sign = ON_BUSINESS_LIST[arrival.shape]
+        if facts["charge"] and arrival.shape == "moved within":
+            category, sign = "BusinessFunding", 1
+        return {
+            "business_id": facts["pex_id"],
+            "kind": "business",
+            "category": category,
+            "description": description,
+            "amount": _money(sign * arrival.cents),
+            "days_ago": self._days_ago(),
+        }
+
+    def _card_row(self, arrival: Arrival, facts: JSON) -> JSON:
         row: JSON = {
             "business_id": facts["pex_id"],
             "kind": KIND_IN_PEX.get(arrival.shape, "purchase"),
-            "amount": f"{Decimal(arrival.cents) / 100:.2f}",
+            "amount": _money(arrival.cents),
             "merchant": MERCHANTS[arrival.cents % len(MERCHANTS)],
             "account_id": self.dice.choice(facts["cards"]),
-            "days_ago": self.dice.randrange(1, 8),  # what is first shown longer after waits for a person
+            "days_ago": self._days_ago(),
         }
         if arrival.shape not in BARE:
             row["approval"] = "NotReviewed" if arrival.shape == "unapproved" else "Approved"
         if arrival.shape not in (*BARE, "untagged"):
-            row["tags"] = {facts["tag"]: arrival.account}
+            row["tags"] = {facts["tag"]: arrival.account} | _project(arrival, facts)
         return row
 
     def give_receipt(self, number: int) -> str:
@@ -105,7 +158,7 @@ class Stage:
         found = [number for number, one in self.bought.items() if one.arrival.shape == shape and self.untouched(number)]
         return chosen(found[-NEWEST:], luck)
 
-    def record(self, luck: float) -> tuple[str, JSON, int] | None:
+    def record(self, luck: float, fits: Callable[[JSON, Arrival], bool]) -> tuple[str, JSON, int] | None:
         """A living record of ours nobody has touched: organisation, record, PEX's id."""
         if time.monotonic() - self._looked > BOOKS_LIFE:
             self._books = {facts["company"]: self.companies.books(facts["company"]) for facts in self.world}
@@ -117,8 +170,22 @@ class Stage:
             if record["status"] == "AUTHORISED"
             and len(names := named_in(f"{record['reference']} {record['url']}")) == 1
             and self.untouched(names[0])
+            and fits(record, self.bought[names[0]].arrival)
         ]
         return chosen(found, luck)
+
+
+def has_receipts(shape: str) -> bool:
+    """Whether PEX lets people add receipts and notes: to card transactions that settled."""
+    return shape not in (*BARE, *ON_BUSINESS_LIST, "card fee")
+
+
+def _money(cents: int) -> str:
+    return f"{Decimal(cents) / 100:.2f}"
+
+
+def _project(arrival: Arrival, facts: JSON) -> dict[str, str]:
+    return {} if arrival.project is None else {facts["project_tag"]: facts["projects"][arrival.project]}
 
 
 def chosen(among: list[T], luck: float) -> T | None:

@@ -6,18 +6,31 @@ from decimal import Decimal
 import pytest
 
 from chaos import checker
-from chaos.evidence import Evidence, Note, Purchase, Record, Row, Tally
+from chaos.evidence import Evidence, Note, Options, Record, Row, Tally, Transaction
 from chaos.journal import Doing
 
 DRILL, LADDER, PAINT = 700000001, 700000002, 700000003
+PAID, REVERSED = 30001, 30002
 TARGET = "books"
 
 
-def purchase(pex_id=DRILL, amount="12.50", eligible=True, notes=None, files=None):
+def purchase(pex_id=DRILL, amount="12.50", eligible=True, notes=None, files=None, **fields):
     ours = (Note(pex_id, f"Synced with Xero · PEXT{pex_id}", system=True),) if eligible else ()
-    return Purchase(
-        pex_id, 4410, TARGET, Decimal(amount), eligible, ours if notes is None else notes, files or {"a1": "sha-a1"}
+    return Transaction(
+        pex_id,
+        4410,
+        TARGET,
+        Decimal(amount),
+        eligible,
+        notes=ours if notes is None else notes,
+        files={"a1": "sha-a1"} if files is None else files,
+        **fields,
     )
+
+
+def payment(pex_id=PAID, amount="-50.00", **fields):
+    """Of a statement; without note and receipt."""
+    return replace(purchase(pex_id, amount, notes=()), kind="bill_payment", files={}, **fields)
 
 
 def record(pex_id=DRILL, amount="12.50", id="", live=True, files=("sha-a1",)):
@@ -41,12 +54,12 @@ def tallied(rows):
     return [Tally(4410, "2026-05", "purchase", state, *sums) for state, sums in groups.items()]
 
 
-def world(purchases=None, records=None, rows=None, doings=(), **more):
+def world(transactions=None, records=None, rows=None, doings=(), **more):
     """Two purchases as they must be, unless told otherwise."""
     rows = [row(), row(LADDER)] if rows is None else rows
     given = {"tallies": tallied(rows), **more}
     return Evidence(
-        purchases=[purchase(), purchase(LADDER)] if purchases is None else purchases,
+        transactions=[purchase(), purchase(LADDER)] if transactions is None else transactions,
         records=[record(), record(LADDER)] if records is None else records,
         rows=rows,
         doings=doings,
@@ -61,7 +74,7 @@ def named(evidence):
 def test_a_world_as_it_must_be_is_clean():
     verdict = checker.check(world())
     assert verdict.violations == []
-    assert (verdict.purchases, verdict.delivered) == (2, 2)
+    assert (verdict.eligible["purchase"], verdict.delivered) == (2, 2)
     assert verdict.figures()["chaos.delivered_pct"] == 100
 
 
@@ -87,6 +100,14 @@ PLANTED = {
     ),
     "wrong cents": (world(records=[record(amount="12.51"), record(LADDER)]), [("wrong_cents", DRILL)]),
     "wrong sign": (world(records=[record(amount="-12.50"), record(LADDER)]), [("wrong_cents", DRILL)]),
+    "another project": (
+        world(transactions=[purchase(project="Maple Street"), purchase(LADDER)]),
+        [("miscoded", DRILL)],
+    ),
+    "a project nobody tagged": (
+        world(records=[replace(record(), projects=("Maple Street",)), record(LADDER)]),
+        [("miscoded", DRILL)],
+    ),
     "left due": (
         world(rows=[row(state="due", record_id=""), row(LADDER)], records=[record(LADDER)]),
         [("stuck", DRILL), ("notes_wrong", DRILL)],
@@ -103,9 +124,9 @@ PLANTED = {
         world(rows=[row(state="closed", record_id=""), row(LADDER)], records=[record(LADDER)]),
         [("lost", DRILL), ("notes_wrong", DRILL)],
     ),
-    "no note": (world(purchases=[purchase(notes=()), purchase(LADDER)]), [("notes_wrong", DRILL)]),
+    "no note": (world(transactions=[purchase(notes=()), purchase(LADDER)]), [("notes_wrong", DRILL)]),
     "two notes": (
-        world(purchases=[purchase(notes=purchase().notes * 2), purchase(LADDER)]),
+        world(transactions=[purchase(notes=purchase().notes * 2), purchase(LADDER)]),
         [("notes_wrong", DRILL)],
     ),
     "a receipt is missing": (world(records=[record(files=()), record(LADDER)]), [("receipts_wrong", DRILL)]),
@@ -119,11 +140,11 @@ PLANTED = {
     ),
     "a receipt under way": (world(rows=[row(owed=1), row(LADDER)]), [("stuck", DRILL)]),
     "an uninvited record": (
-        world(purchases=[purchase(eligible=False), purchase(LADDER)], rows=[row(LADDER)]),
+        world(transactions=[purchase(eligible=False), purchase(LADDER)], rows=[row(LADDER)]),
         [("uninvited", DRILL)],
     ),
     "an uninvited claim of the ledger": (
-        world(purchases=[purchase(eligible=False), purchase(LADDER)], records=[record(LADDER)]),
+        world(transactions=[purchase(eligible=False), purchase(LADDER)], records=[record(LADDER)]),
         [("uninvited", DRILL), ("notes_wrong", DRILL)],
     ),
     "a stranger": (world(records=[record(), record(LADDER), record(PAINT)]), [("stranger", None)]),
@@ -132,6 +153,14 @@ PLANTED = {
         [("stranger", None)],
     ),
     "an open run": (world(open_runs=["run 7 of business 4410 is running"]), [("stuck", None)]),
+    "an option the tag lacks": (
+        world(options=[Options(4410, {"p1": "Maple Street", "p2": "Harbor View"}, {"p1": "Maple Street"})]),
+        [("options_wrong", None)],
+    ),
+    "an option under its former name": (
+        world(options=[Options(4410, {"p1": "Maple Street"}, {"p1": "Maple St"})]),
+        [("options_wrong", None)],
+    ),
     "a tally that lies": (
         world(tallies=[Tally(4410, "2026-05", "purchase", "posted", 3, Decimal("25.00"))]),
         [("tally_wrong", None)],
@@ -158,6 +187,38 @@ def test_every_violation_has_been_planted():
     assert planted == set(checker.VIOLATIONS)
 
 
+def of_statement(*states, waiting="statement"):
+    """A payment and its reversal beside two purchases, in these states; those posted are in the books."""
+    paid, back = payment(PAID, "-50.00", against=REVERSED), payment(REVERSED, "50.00", against=PAID)
+    pair = list(zip((paid, back), states, strict=True))
+    rows = [row(one.id, state, str(one.amount), waiting=waiting if state == "due" else "") for one, state in pair]
+    booked = [record(one.id, str(one.amount), files=()) for one, state in pair if state == "posted"]
+    return world(
+        transactions=[purchase(), purchase(LADDER), paid, back],
+        records=[record(), record(LADDER), *booked],
+        rows=[row(), row(LADDER), *rows],
+    )
+
+
+@pytest.mark.parametrize(("states", "eligible"), [(("posted", "posted"), 4), (("due", "due"), 2)])
+def test_a_payment_and_its_reversal_are_both_booked_or_neither(states, eligible):
+    verdict = checker.check(of_statement(*states))
+    assert verdict.violations == []
+    assert (verdict.eligible.total(), verdict.delivered) == (eligible, eligible)
+
+
+def test_one_of_the_two_alone_in_the_books_is_a_violation():
+    assert named(of_statement("posted", "due")) == [("stuck", REVERSED)]
+    assert named(of_statement("due", "posted")) == [("stuck", PAID)]
+    assert named(of_statement("due", "due", waiting="")) == [("stuck", PAID), ("stuck", REVERSED)]
+
+
+def test_a_note_or_a_receipt_belongs_to_purchases_only():
+    fee = purchase(kind="fee", files={})
+    evidence = world(transactions=[fee, purchase(LADDER)], records=[record(), record(LADDER)])
+    assert named(evidence) == [("notes_wrong", DRILL), ("receipts_wrong", DRILL)]
+
+
 HELD = row(state="held", cause="doubled")
 
 EXCUSED = {
@@ -171,13 +232,13 @@ EXCUSED = {
     ),
     "forged before it was sent": world(
         records=[record(LADDER)],
-        purchases=[purchase(notes=(Note(9, "Synced with Xero", system=False),)), purchase(LADDER)],
+        transactions=[purchase(notes=(Note(9, "Synced with Xero", system=False),)), purchase(LADDER)],
         rows=[row(state="held", cause="note_by_hand", record_id=""), row(LADDER)],
         doings=[doing("note forged", DRILL, note=9)],
     ),
     "the earlier connector's note forged": world(
         records=[record(LADDER)],
-        purchases=[purchase(notes=(Note(9, "Synced with Xero", system=True),)), purchase(LADDER)],
+        transactions=[purchase(notes=(Note(9, "Synced with Xero", system=True),)), purchase(LADDER)],
         rows=[row(state="closed", cause="synced_before", record_id=""), row(LADDER)],
         doings=[doing("note forged", DRILL, note=9)],
     ),
@@ -191,14 +252,14 @@ EXCUSED = {
         doings=[doing("doubled by hand", DRILL, record="by-hand")],
     ),
     "a note removed": world(
-        purchases=[purchase(notes=()), purchase(LADDER)], doings=[doing("note removed", DRILL, note=DRILL)]
+        transactions=[purchase(notes=()), purchase(LADDER)], doings=[doing("note removed", DRILL, note=DRILL)]
     ),
     "a receipt after posting, not fetched yet": world(
-        purchases=[purchase(files={"a1": "sha-a1", "a2": "sha-a2"}), purchase(LADDER)],
+        transactions=[purchase(files={"a1": "sha-a1", "a2": "sha-a2"}), purchase(LADDER)],
         doings=[doing("receipt added", DRILL, attachment="a2")],
     ),
     "a receipt after posting, fetched": world(
-        purchases=[purchase(files={"a1": "sha-a1", "a2": "sha-a2"}), purchase(LADDER)],
+        transactions=[purchase(files={"a1": "sha-a1", "a2": "sha-a2"}), purchase(LADDER)],
         records=[record(files=("sha-a1", "sha-a2")), record(LADDER)],
         doings=[doing("receipt added", DRILL, attachment="a2")],
     ),
@@ -256,10 +317,10 @@ def test_a_voided_record_does_not_excuse_two_living_ones():
 
 def test_the_share_that_was_delivered_counts_eligible_rows_only():
     evidence = world(
-        purchases=[purchase(), purchase(LADDER), purchase(PAINT, eligible=False)], records=[record(LADDER)]
+        transactions=[purchase(), purchase(LADDER), purchase(PAINT, eligible=False)], records=[record(LADDER)]
     )
     verdict = checker.check(evidence)
-    assert (verdict.purchases, verdict.delivered) == (2, 1)
+    assert (verdict.eligible.total(), verdict.delivered) == (2, 1)
     assert verdict.figures()["chaos.delivered_pct"] == 50
 
 

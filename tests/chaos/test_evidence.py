@@ -1,5 +1,6 @@
 """The checker reads companies and tables after a real sync: clean at first, then each wrong thing is seen."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,8 +10,10 @@ from chaos import checker, evidence
 from chaos.companies import Companies
 from chaos.evidence import Tables
 from chaos.journal import Journal
+from pexsync import clock
 from pexsync.accounts.tenancy import everywhere
 from syncjobs.models import Export, SyncRun, Tally
+from tests.syncjobs.following import booked
 
 pytestmark = pytest.mark.database
 
@@ -24,13 +27,24 @@ def ask(question):
 
 @pytest.fixture
 def world(acme):
-    """Acme after two syncs: a purchase with a receipt, a refund, and what must not be booked."""
-    acme.purchase("12.50", receipts=["pdf"])
+    """Acme after two syncs: a purchase with receipt and project, something of every kind, and what must stay out."""
+    kinds = acme.all_kinds(tracking=["Project"])
+    category, project = kinds.tracking["Project"]
+    tags = {acme.expense_tag.tag_id: "429", project.tag_id: category.options[0].id}
+    acme.purchase("12.50", receipts=["pdf"], tags=tags)
     acme.purchase("-3.20")
     acme.purchase("7.00", approval="NotReviewed")
     acme.pex.add_decline("99.00")
     acme.pex.add_card_fee("1.00")
-    acme.books.post_by_hand(amount="500.00", bank_account=acme.books.add_bank_account("Checking"))
+    for category, amount, words in (
+        ("BusinessAccountFee", "25.00", "Monthly fee reversal"),
+        ("BusinessFunding", "500.00", "ACH credit"),
+        ("BusinessFunding", "-80.00", "ACH debit"),
+        ("BusinessFunding", "4.10", "Rebate Credit"),
+        ("CardFunding", "-30.00", "Card funding"),
+    ):
+        acme.pex.add_business_row(category, amount, words)
+    acme.books.post_by_hand(amount="500.00", bank_account=acme.books.add_bank_account("Savings"))
     acme.sync()
     acme.sync()
     return acme
@@ -39,15 +53,21 @@ def world(acme):
 @pytest.fixture
 def named(world, tmp_path):
     """What the checker names now, with the transaction where it is about one."""
-    bank = next(account.id for account in world.books.bank_accounts() if account.name == "PEX Cash Account")
-    facts = [{"pex_id": world.pex.business_id, "company": world.books.id, "bank": bank}]
-    journal = Journal(tmp_path / "journal")
+    return lambda: {(one.kind, one.pex_id) for one in judged(world, tmp_path).violations}
 
-    def check():
-        found = evidence.gather(Companies(world.sandbox.url), facts, Tables(ask), journal.doings)
-        return {(violation.kind, violation.pex_id) for violation in checker.check(found).violations}
 
-    return check
+def judged(world, folder):
+    facts = {
+        "pex_id": world.pex.business_id,
+        "company": world.books.id,
+        "bank": world.books.account("PEX Cash Account").id,
+        "charge": world.pex.funding == "Credit",
+        "project_tag": next(tag.tag_id for tag in world.pex.tags.values() if tag.name == "Project"),
+        "category": next(iter(world.books.tracking)),
+        "synced": True,
+    }
+    doings = Journal(folder / "journal").doings
+    return checker.check(evidence.gather(Companies(world.sandbox.url), [facts], Tables(ask), doings))
 
 
 @pytest.fixture
@@ -61,7 +81,7 @@ def record_of(world, row):
 
 def test_a_real_sync_is_clean(named, world):
     assert named() == set()
-    assert len(world.books.live()) == 3
+    assert len(booked(world)) == 7
 
 
 def test_a_record_that_was_voided_is_missed(named, world, drill):
@@ -72,7 +92,38 @@ def test_a_record_that_was_voided_is_missed(named, world, drill):
 def test_a_record_entered_once_more_is_a_double(named, world, drill):
     pex_account = record_of(world, drill).bank_account
     world.books.post_by_hand(f"PEXT{drill.transaction_id}", "12.50", bank_account=pex_account)
-    assert named() == {("doubled_unseen", drill.transaction_id)}
+    assert named() == {("doubled_unseen", drill.transaction_id), ("miscoded", drill.transaction_id)}
+
+
+def transfer_of(world, amount):
+    return next(one for one in world.books.live_transfers() if one.amount == Decimal(amount))
+
+
+def test_a_transfer_that_was_deleted_is_missed(named, world):
+    transfer = transfer_of(world, "500.00")
+    world.books.delete_transfer(transfer, "A person")
+    assert named() == {("lost", int(transfer.reference.removeprefix("PEXT")))}
+
+
+@pytest.mark.parametrize("way", [("PEX Cash Account", "Business Checking"), ("Business Checking", "PEX Cash Account")])
+def test_a_transfer_entered_once_more_is_a_double_and_the_wrong_way_round_another_amount(named, world, way):
+    reference = transfer_of(world, "80.00").reference
+    world.books.transfer_by_hand(*way, "80.00", reference=reference)
+    number = int(reference.removeprefix("PEXT"))
+    wrong = {("wrong_cents", number)} if way[0] == "Business Checking" else set()
+    assert named() == {("doubled_unseen", number)} | wrong
+
+
+def test_an_option_the_tag_did_not_get_is_seen(named, world):
+    category = next(iter(world.books.tracking.values()))
+    world.books.add_tracking_option(category, "Ninth Avenue School")
+    assert named() == {("options_wrong", None)}
+
+
+def test_another_project_on_a_line_is_seen(named, world, drill):
+    line = record_of(world, drill).lines[0]
+    line.tracking = []
+    assert named() == {("miscoded", drill.transaction_id)}
 
 
 def test_an_amount_that_was_changed_is_seen(named, world, drill):
@@ -111,3 +162,30 @@ def test_a_row_in_doubt_a_wrong_tally_and_an_open_run_are_seen(named, world, dri
         ("stuck", None),
         ("tally_wrong", None),
     }
+
+
+def test_of_a_charge_account_the_statement_is_judged_and_not_what_its_business_list_repeats(acme, tmp_path):
+    acme.pex.funding = "Credit"
+    acme.all_kinds(tracking=["Project"])
+    statement = acme.pex.add_statement("900.00", due=clock.now() + timedelta(days=9), status="Open", payments=[])
+    yesterday = clock.now() - timedelta(days=1)
+    paid, _, _, _, back = (
+        acme.pex.add_payment(statement, type_, amount, paid=yesterday, rejected=rejected)
+        for type_, amount, rejected in (
+            ("PEXTransfer", "500.00", False),
+            ("SameDayACH", "70.00", True),
+            ("RebateCredit", "9.00", False),
+            ("SameDayACH", "60.00", False),
+            ("Reversal", "60.00", False),
+        )
+    )
+    acme.pex.add_business_row("BusinessFunding", "500.00")
+    acme.sync()
+    acme.sync()
+    verdict = judged(acme, tmp_path)
+    assert verdict.violations == []
+    assert dict(verdict.eligible) == {"bill_payment": 1, "rebate": 1}
+    acme.books.post_by_hand(f"PEXS{back.payment_id}", "60.00", bank_account=acme.books.account("PEX Cash Account"))
+    acme.books.delete_transfer(acme.books.live_transfers()[0], "A person")
+    found = {(one.kind, one.pex_id) for one in judged(acme, tmp_path).violations}
+    assert {("lost", paid.payment_id), ("stuck", back.payment_id)} <= found

@@ -20,6 +20,14 @@ def stage(sandbox):
 
 
 @pytest.fixture
+def charge(sandbox):
+    """Four businesses, of which the last is a charge account."""
+    facts = worlds.build(sandbox, 4)
+    assert [one["charge"] for one in facts] == [False, False, False, True]
+    return Stage(facts, None, Companies(sandbox.url), None, random.Random(7), lambda seconds, do: None)
+
+
+@pytest.fixture
 def bought(stage):
     """Buys a row; returns its id."""
     return lambda shape="purchase", receipts=0: stage.buy(Arrival(0.0, 0, shape, 1250, "429", receipts))
@@ -53,7 +61,14 @@ def books_of(sandbox, stage):
         ("refund", "12.50", "Approved"),
         ("unapproved", "-12.50", "NotReviewed"),
         ("untagged", "-12.50", "Approved"),
-        ("fee", "-12.50", None),
+        ("card fee", "-12.50", None),
+        ("business fee", "-12.50", None),
+        ("fee given back", "12.50", None),
+        ("money in", "12.50", None),
+        ("money out", "-12.50", None),
+        ("rebate", "12.50", None),
+        ("rebate taken back", "-12.50", None),
+        ("moved within", "-12.50", None),
         ("declined", "-12.50", None),
         ("pending", "-12.50", "NotReviewed"),
     ],
@@ -63,6 +78,36 @@ def test_every_shape_of_row_is_bought_as_it_is_called(sandbox, bought, shape, am
     assert (one.amount, one.approval) == (Decimal(amount), approval)
     assert bool(one.tags) == (shape in ("purchase", "refund", "unapproved"))
     assert (one.pending, one.decline) == (shape == "pending", shape == "declined")
+
+
+@pytest.mark.parametrize(
+    ("shape", "type_", "rejected"),
+    [
+        ("money in", "PEXTransfer", False),
+        ("rejected", "PEXTransfer", True),
+        ("rebate", "RebateCredit", False),
+        ("rebate taken back", "RebateCreditReversal", False),
+    ],
+)
+def test_on_a_charge_account_money_moves_by_its_statement(sandbox, charge, shape, type_, rejected):
+    number = charge.buy(Arrival(0.0, 3, shape, 1250, "429", 0))
+    (payment,) = charge.companies.payments(charge.world[3]["pex_id"])
+    assert (payment["payment_id"], payment["amount"]) == (number, "12.50")
+    assert (payment["type"], payment["rejected"]) == (type_, rejected)
+
+
+def test_a_payment_that_takes_money_out_is_reversed_a_little_later(charge):
+    later = []
+    charge.after = lambda seconds, do: later.append(do)
+    charge.buy(Arrival(0.0, 3, "money out", 1250, "429", 0))
+    later[0]()
+    types = [payment["type"] for payment in charge.companies.payments(charge.world[3]["pex_id"])]
+    assert types == ["SameDayACH", "Reversal"]
+
+
+def test_what_its_business_list_shows_of_it_is_there_as_well(sandbox, charge):
+    number = charge.buy(Arrival(0.0, 3, "moved within", 1250, "429", 0))
+    assert (row(sandbox, number).category, row(sandbox, number).amount) == ("BusinessFunding", Decimal("12.50"))
 
 
 def test_no_two_receipts_are_alike(sandbox, bought):
@@ -131,6 +176,18 @@ def test_a_purchase_is_tagged_again_and_one_that_waited_is_approved(sandbox, sta
     people.approve(stage, act("approved late"))
     assert [tag.value for tag in row(sandbox, tagged).tags] == ["449"]
     assert row(sandbox, waiting).approval == "Approved"
+
+
+def test_a_project_is_added_and_one_gets_another_name(sandbox, stage):
+    people.add_project(stage, act("project added"))
+    people.rename_project(stage, act("project renamed", luck=0.0))
+    category = books_of(sandbox, stage).tracking[stage.world[0]["category"]]
+    assert [option.name for option in category.options] == [
+        "Maple Street, part 1",
+        "Harbor View",
+        "Ninth Avenue",
+        "Site 1",
+    ]
 
 
 def test_nothing_is_done_twice_to_one_transaction(stage, posted):

@@ -26,7 +26,7 @@ def test_every_plan_reaches_what_is_asked_of_it(length, database, seed):
     assert sum(counted[kill] for kill in plan.KILLS) > length.kills
     eligible = [one for one in made.arrivals if one.shape in ("purchase", "refund")]
     assert len(eligible) >= length.purchases
-    assert {one.shape for one in made.arrivals} == {"purchase", "refund", *plan.SHAPES}
+    assert {one.shape for one in made.arrivals} == {"purchase", "refund", *plan.SHAPES, *plan.BESIDE}
     assert {one.business for one in made.arrivals} == set(range(length.businesses))
 
 
