@@ -1,5 +1,6 @@
 """Small worlds for tests: Acme is ours, Rival must never see it. Everything goes through the simulated companies."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,20 @@ from pexsync.accounts.models import Business, Membership, User
 from pexsync.accounts.tenancy import everywhere, scope
 from syncjobs import engine, runs
 from syncjobs.models import SyncRun
+
+PROJECTS = ("Maple Street Renovation", "Harbor View Apartments", "Yard and Warehouse")
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """What `World.all_kinds` found in Xero and PEX, or added there."""
+
+    fees: Any  # sandbox.xero's accounts
+    income: Any
+    source_cash: Any
+    contact: Any
+    tracking: dict[str, tuple[Any, Any]]  # name -> sandbox.xero's category, and the dropdown tag that feeds it
+    words: Any  # the text tag that feeds Item Description
 
 
 @dataclass
@@ -61,6 +76,47 @@ class World:
             self.connection.settings = stored
             self.connection.settings_version += 1
             self.connection.save()
+
+    def all_kinds(self, tracking: Iterable[str] = ()) -> Kinds:
+        """Switch on every kind this business has: transfers of a prepaid one, bill payments of a charge account.
+
+        `tracking` names categories of Xero, each fed by the dropdown tag of that name. Those that are not there are
+        added with the projects as options, whose ids are the tag's values. Item Description is read from a text tag.
+        """
+        books = self.books
+        kinds = Kinds(
+            fees=books.account("404"),
+            income=_named(books.accounts, "Other Revenue") or books.add_account("260", "Other Revenue", "REVENUE"),
+            source_cash=_named(books.accounts, "Business Checking") or books.add_bank_account("Business Checking"),
+            contact=_named(books.contacts, "PEX") or books.add_contact("PEX"),
+            tracking={name: self._tracked(name) for name in tracking},
+            words=_named(self.pex.tags, "Purpose") or self.pex.add_tag("Purpose", type="Text"),
+        )
+        moving = Kind.BILL_PAYMENT if self.pex.funding == "Credit" else Kind.TRANSFER
+        stored = Settings.parse(self.connection.settings).stored()
+        tagged = {f"tracking:{category.id}": tag.tag_id for category, tag in kinds.tracking.values()}
+        tagged["description"] = kinds.words.tag_id
+        self.set(
+            kinds=[Kind.PURCHASE.value, Kind.FEE.value, moving.value, Kind.REBATE.value],
+            fields=stored["fields"] | {key: FieldSource(source=TAG, tag=tag).stored() for key, tag in tagged.items()},
+            by_kind={
+                Kind.FEE.value: {"account": kinds.fees.id, "party": kinds.contact.id},
+                Kind.REBATE.value: {"account": kinds.income.id, "party": kinds.contact.id},
+                Kind.TRANSFER.value: {"account": kinds.source_cash.id},
+                Kind.BILL_PAYMENT.value: {"account": kinds.source_cash.id},
+            },
+        )
+        return kinds
+
+    def _tracked(self, name: str) -> tuple[Any, Any]:
+        category = _named(self.books.tracking, name) or self.books.add_tracking(name, PROJECTS)
+        options = [(option.id, option.name) for option in category.options]
+        return category, _named(self.pex.tags, name) or self.pex.add_tag(name, options=options)
+
+
+def _named(things: Mapping[Any, Any], name: str) -> Any:
+    """The record of this name among those one of the companies keeps by id; None when it has none."""
+    return next((thing for thing in things.values() if thing.name == name), None)
 
 
 def point_at(settings: Any, sandbox: Any) -> None:

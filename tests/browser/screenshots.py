@@ -28,7 +28,7 @@ LONG = 120_000  # milliseconds
 PAGES = (
     *("/", "/apps", "/apps?tab=available", "/apps?tab=services", "/apps/xero", "/help", "/parts", "/nowhere"),
     *("/xero/connect", "/xero/company", "/xero/disconnect", "/xero/sync", "/xero/history", "/xero/transactions"),
-    *(f"/xero/setup/{step}" for step in ("sync", "accounts", "purchases", "contacts")),
+    *(f"/xero/setup/{step}" for step in ("sync", "options", "accounts", "purchases", "contacts", "review")),
     "/xero/transactions?view=needs_you",
 )
 

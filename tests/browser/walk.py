@@ -42,6 +42,13 @@ def choose_what(page: Page, since: date) -> None:
     expect(page.get_by_label("Purchases", exact=True)).to_be_checked()
     page.get_by_label("Start Date").fill(since.isoformat())
     forward(page)
+    choose_what_is_synced_to_tags(page)
+
+
+def choose_what_is_synced_to_tags(page: Page) -> None:
+    """Leave it as it is: nothing."""
+    expect(heading(page)).to_have_text("Configure what to sync from Xero")
+    forward(page)
 
 
 def choose_accounts(page: Page) -> None:
@@ -52,11 +59,18 @@ def choose_accounts(page: Page) -> None:
 
 
 def choose_purchases_and_contacts(page: Page) -> None:
-    expect(heading(page)).to_have_text("Configure how purchases are booked")
+    expect(heading(page)).to_have_text("Configure how purchases populate your Xero spend money transactions")
     page.get_by_label("Attachments").check()
     forward(page)
     page.get_by_label("Create a contact for each unique merchant").check()
     page.get_by_label("Use standardized merchant names").check()
+    save(page)
+
+
+def save(page: Page) -> None:
+    """SAVE on the last step shows everything once more, SAVE there holds it."""
+    page.get_by_role("button", name="SAVE").click()
+    expect(heading(page)).to_have_text("Review your settings")
     page.get_by_role("button", name="SAVE").click()
     expect(heading(page)).to_have_text("Sync to Xero")
 
@@ -70,5 +84,16 @@ def forward(page: Page) -> None:
     page.get_by_role("button", name="NEXT").click()
 
 
+def back(page: Page) -> None:
+    page.get_by_role("button", name="BACK").click()
+
+
 def press_sync(page: Page) -> None:
     page.get_by_role("button", name="SYNC", exact=True).click()
+
+
+def sign_in_again(page: Page) -> None:
+    """RE-CONNECT, as the first of Xero's people."""
+    page.get_by_role("button", name="RE-CONNECT").first.click()
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Allow access").click()

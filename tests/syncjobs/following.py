@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
+from connectors.settings import Settings
 from syncjobs import engine
 from syncjobs.models import Export
 from tests import make
@@ -31,6 +33,20 @@ def calls(world: make.World, method: str) -> list[Any]:
 def posts(world: make.World) -> int:
     """How often we sent bank transactions."""
     return len(calls(world, "PUT"))
+
+
+def booked(world: make.World) -> list[tuple[str, Decimal]]:
+    """Reference and amount of everything live on the PEX account in Xero, transfers too; above nought credits it."""
+    account = world.books.account(Settings.parse(world.connection.settings).pex_account)
+    found = [
+        (one.reference, one.total if one.type == "SPEND" else -one.total)
+        for one in world.books.live()
+        if one.bank_account is account
+    ]
+    for one in world.books.live_transfers():
+        if account in (one.from_account, one.to_account):
+            found.append((one.reference, one.amount if one.from_account is account else -one.amount))
+    return sorted(found)
 
 
 def settle(world: make.World) -> None:

@@ -102,7 +102,9 @@ class TestMoney:
         acme.purchase("12.50")
         run = waiting_for_confirmation(acme)
         other = move_to_another_company(acme)
-        runs.confirm(run, acme.user)
+        with pytest.raises(runs.Stale):
+            runs.confirm(run, acme.user)
+        assert runs.look_again(run)
         assert work(run).status == Status.FAILED
         assert "company" in run.says
         assert (acme.books.live(), other.live()) == ([], [])
@@ -146,18 +148,22 @@ class TestMoney:
         assert (export_of(second).state, export_of(second).cause) == (State.HELD, Cause.UNRESOLVED)
         assert len(acme.books.live()) == 1
 
-    def test_a_kind_switched_on_while_a_preview_waits_is_not_confirmed_with_it(self, acme):
+    def test_a_kind_switched_on_while_a_preview_waits_is_shown_before_anything_is_confirmed(self, acme):
         acme.purchase("12.50")
         run = waiting_for_confirmation(acme)
         acme.pex.add_card_fee("1.00", settled=clock.now() - timedelta(days=1))
         acme.set(kinds=["purchase", "fee"])
-        runs.confirm(run, acme.user)
+        with pytest.raises(runs.Stale):
+            runs.confirm(run, acme.user)
         acme.connection.refresh_from_db()
-        assert list(acme.connection.preview_confirmed) == ["purchase"]
+        assert acme.connection.preview_confirmed == {}
+        assert runs.look_again(run)
         travel_past_the_last_read(run)
         assert work(run).status == Status.PAUSED
-        [fees] = [line for line in run.preview if not line.get("confirmed")]
-        assert (fees["kind"], fees["count"], fees["blocked"]) == ("fee", 0, 1)
+        assert [(line["kind"], line["count"], line["blocked"]) for line in run.preview] == [
+            ("fee", 0, 1),
+            ("purchase", 1, 0),
+        ]
 
     def test_the_look_never_comes_before_the_time_to_send_is_over(self, acme, settings, monkeypatch):
         settings.PATIENCE = 0.5
@@ -241,6 +247,7 @@ class TestNotesAndReceipts:
     def test_a_limit_while_fetching_receipts_does_not_keep_the_run_and_they_follow_by_themselves(
         self, acme, sandbox, travel
     ):
+        acme.set(late_receipts=False)
         acme.purchase("12.50", receipts=["png"])
         sandbox.faults.add("status", system="pex", method="GET", path="/Attachment/", **SLOW_DOWN)
         run = acme.sync()
@@ -351,7 +358,7 @@ class TestStuck:
         assert sweeper.sleeping_runs() == [run.pk]
         assert work(run).status == Status.CANCELLED
 
-    def test_a_run_that_asks_a_second_time_can_be_confirmed_a_second_time(self, acme, sandbox, travel):
+    def test_a_kind_switched_on_after_the_confirmation_is_asked_about_by_the_next_sync(self, acme, sandbox, travel):
         acme.purchase("12.50")
         run = waiting_for_confirmation(acme)
         runs.confirm(run, acme.user)
@@ -361,10 +368,11 @@ class TestStuck:
         acme.pex.add_card_fee("1.00", settled=clock.now() - timedelta(days=1))
         acme.set(kinds=["purchase", "fee"])
         travel(hours=2)
-        work(run)
-        assert run.says.startswith("Look at what would be posted")
-        assert runs.confirm(run, acme.user)
-        assert not work(run).alive
+        assert work(run).status == Status.SUCCESS
+        assert list(Export.objects.values_list("kind", flat=True)) == ["purchase"]
+        acme.connection.refresh_from_db()
+        following = waiting_for_confirmation(acme)
+        assert [(line["kind"], line["blocked"]) for line in following.preview] == [("fee", 1)]
 
     def test_books_that_cannot_be_looked_through_are_not_asked_every_few_seconds(self, acme, sandbox, travel):
         acme.purchase("12.50")

@@ -13,6 +13,7 @@ from pexsync import clock
 from syncjobs import statements
 from syncjobs.models import Export, PexTransaction
 from syncjobs.transitions import Cause, State
+from tests.syncjobs.following import booked
 
 NOON = datetime(2026, 3, 2, 17, tzinfo=UTC)
 
@@ -128,10 +129,7 @@ class TestVerdicts:
 def charge(acme):
     """Acme as a charge account whose statement payments are synced."""
     acme.pex.funding = "Credit"
-    acme.set(
-        kinds=["purchase", "bill_payment", "rebate"],
-        fields={"account": {"source": "static", "value": acme.books.account("429").id}},
-    )
+    acme.all_kinds()
     return acme
 
 
@@ -150,9 +148,9 @@ class TestFromPexToTheBooks:
         charge.sync()
         [row] = exports().values()
         assert (row.pex_id, row.state, row.amount) == (paid.payment_id, State.POSTED, Decimal("-500.00"))
-        assert sorted(record.reference for record in charge.books.live()) == [
-            f"PEXS{paid.payment_id}",
-            f"PEXT{bought.transaction_id}",
+        assert booked(charge) == [
+            (f"PEXS{paid.payment_id}", Decimal("-500.00")),
+            (f"PEXT{bought.transaction_id}", Decimal("12.50")),
         ]
         assert len(charge.pex.notes(bought.transaction_id)) == 1
         charge.pex.remove(bought)
@@ -165,7 +163,7 @@ class TestFromPexToTheBooks:
         charge.pex.add_payment(statement, amount="500.00", rejected=True)
         charge.pex.add_payment(statement, "Reversal", amount="500.00", paid=clock.now() - timedelta(days=1))
         charge.sync()
-        assert charge.books.live() == []
+        assert booked(charge) == []
         assert [row.waiting for row in exports().values()] == ["statement", "statement"]
 
     def test_rejected_after_it_was_booked_its_reversal_is_booked_too(self, charge, travel):
@@ -173,10 +171,13 @@ class TestFromPexToTheBooks:
         paid = charge.pex.add_payment(statement, amount="500.00")
         charge.sync()
         paid.rejected = True
-        charge.pex.add_payment(statement, "Reversal", amount="500.00", paid=clock.now())
+        back = charge.pex.add_payment(statement, "Reversal", amount="500.00", paid=clock.now())
         charge.sync()
         assert [row.state for row in exports().values()] == [State.POSTED, State.POSTED]
-        assert len(charge.books.live()) == 2
+        assert booked(charge) == [
+            (f"PEXS{paid.payment_id}", Decimal("-500.00")),
+            (f"PEXS{back.payment_id}", Decimal("500.00")),
+        ]
 
     def test_rejected_and_never_reversed_is_told_after_five_days(self, charge, travel):
         statement = charge.pex.add_statement("500.00", due=clock.now() - timedelta(days=3), payments=[])
@@ -191,11 +192,11 @@ class TestFromPexToTheBooks:
 
     def test_rebates_come_from_the_statement_alone_and_carry_overs_from_nowhere(self, charge):
         statement = charge.pex.add_statement("500.00", due=clock.now() - timedelta(days=3), payments=[])
-        charge.pex.add_payment(statement, "RebateCredit", amount="20.00")
+        credit = charge.pex.add_payment(statement, "RebateCredit", amount="20.00")
         charge.pex.add_payment(statement, "CarryOverCredit", amount="7.00")
         charge.pex.add_business_row(category="BusinessRebate", amount="20.00", description="Rebate Credit")
         charge.sync()
-        assert [record.total for record in charge.books.live()] == [Decimal("20.00")]
+        assert booked(charge) == [(f"PEXS{credit.payment_id}", Decimal("-20.00"))]
         assert PexTransaction.objects.get(category="CarryOverCredit").kind == ""
 
     def test_a_sales_credit_is_held(self, charge):
@@ -204,4 +205,32 @@ class TestFromPexToTheBooks:
         charge.sync()
         held = exports()[credit.payment_id]
         assert (held.state, held.cause) == (State.HELD, Cause.STATEMENT)
-        assert charge.books.live() == []
+        assert booked(charge) == []
+
+    def test_a_payment_pex_took_back_before_it_was_booked_is_never_booked(self, charge, travel):
+        statement = charge.pex.add_statement("900.00", due=clock.now() - timedelta(days=3), payments=[])
+        paid = charge.pex.add_payment(statement, amount="500.00")
+        charge.books.period_lock_date = clock.today()
+        charge.sync()
+        assert exports()[paid.payment_id].waiting == "period"
+        statement.payments.remove(paid)
+        charge.books.period_lock_date = None
+        travel(minutes=2)
+        charge.sync()
+        assert (exports()[paid.payment_id].state, exports()[paid.payment_id].waiting) == (State.DUE, "gone")
+        assert booked(charge) == []
+        statement.payments.append(paid)
+        travel(minutes=2)
+        charge.sync()
+        assert booked(charge) == [(f"PEXS{paid.payment_id}", Decimal("-500.00"))]
+
+    def test_a_payment_whose_reversal_pex_took_back_is_booked_after_all(self, charge, travel):
+        statement = charge.pex.add_statement("900.00", due=clock.now() - timedelta(days=3), payments=[])
+        paid = charge.pex.add_payment(statement, amount="500.00")
+        charge.pex.add_payment(statement, "Reversal", amount="500.00", paid=clock.now() - timedelta(days=1))
+        charge.sync()
+        assert booked(charge) == []
+        statement.payments.pop()
+        travel(minutes=2)
+        charge.sync()
+        assert booked(charge) == [(f"PEXS{paid.payment_id}", Decimal("-500.00"))]
