@@ -39,6 +39,7 @@ class Bar:
 BARS = {
     "xero.calls_per_100_with_receipts": Bar(112, "calls"),
     "xero.calls_per_500_without_receipts": Bar(20, "calls"),
+    "xero.calls_per_500_with_120_new_contacts": Bar(23, "calls"),
     "xero.second_run_writes": Bar(0, "calls"),
     "xero.second_run_reads": Bar(8, "calls per system, the larger"),
     "engine.cpu_ms_per_purchase": Bar(2, "ms"),
@@ -147,6 +148,13 @@ def xero_without_receipts() -> Figures:
     with scene(purchases=500, **LARGE) as facts:
         work(facts)
         return {"xero.calls_per_500_without_receipts": len(_of(calls(facts), "xero"))}
+
+
+def xero_new_contacts() -> Figures:
+    """Each new merchant is bought from several times, and made once."""
+    with scene(purchases=500, new_merchants=120, **LARGE) as facts:
+        work(facts)
+        return {"xero.calls_per_500_with_120_new_contacts": len(_of(calls(facts), "xero"))}
 
 
 def xero_second_run() -> Figures:
@@ -317,6 +325,7 @@ def chaos() -> Figures:
 GROUPS: dict[str, Callable[[], Figures]] = {
     "xero.calls_per_100": xero_with_receipts,
     "xero.calls_per_500": xero_without_receipts,
+    "xero.calls_with_new_contacts": xero_new_contacts,
     "xero.second_run": xero_second_run,
     "engine.cpu": engine_cpu,
     "engine.memory": engine_memory,

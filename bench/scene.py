@@ -7,6 +7,7 @@ standard input closes.
 import json
 import sys
 from datetime import timedelta
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from sandbox import pex, xero
@@ -54,9 +55,12 @@ def _business(desk: Desk, number: int, wish: dict[str, Any]) -> dict[str, Any]:
         organisation.add_contact(f"Somebody {stranger}")
     for merchant in MERCHANTS:
         organisation.add_contact(merchant)
+    # Without numbers: PEX leaves those out of the names it tidies.
+    new = [f"{one}{two} Supplies" for one in ascii_uppercase for two in ascii_lowercase]
+    merchants = new[: wish.get("new_merchants", 0)] or MERCHANTS
     organisation.add_foreign_transactions(wish.get("foreign", 0))
     tracked = [_tracked(business, organisation, title, options) for title, options in CATEGORIES.items()]
-    _purchases(desk, business, tag.tag_id, tracked, wish)
+    _purchases(desk, business, tag.tag_id, tracked, merchants, wish)
     more = [desk.worlds["xero"].add_organisation(name=f"Branch {n}") for n in range(wish.get("branches", 0))]
     person = desk.worlds["xero"].add_user("Ben Bench", f"{username}@example.com", [organisation, *more])
     given = desk.worlds["xero"].grant(person, [organisation, *more])
@@ -81,7 +85,14 @@ def _tracked(business: Any, organisation: Any, title: str, options: list[str]) -
     return category, business.add_tag(title, options=[(option.id, option.name) for option in category.options])
 
 
-def _purchases(desk: Desk, business: Any, tag: str, tracked: list[tuple[Any, Any]], wish: dict[str, Any]) -> None:
+def _purchases(
+    desk: Desk,
+    business: Any,
+    tag: str,
+    tracked: list[tuple[Any, Any]],
+    merchants: list[str],
+    wish: dict[str, Any],
+) -> None:
     now = desk.clock.now()
     cards = [business.add_cardholder("Holder", f"No {number}") for number in range(12)]
     receipt: str | bytes = "pdf"
@@ -94,7 +105,7 @@ def _purchases(desk: Desk, business: Any, tag: str, tracked: list[tuple[Any, Any
             card=cards[number % 12],
             happened=happened,
             settled=happened + timedelta(days=1),
-            merchant=MERCHANTS[number % len(MERCHANTS)],
+            merchant=merchants[number % len(merchants)],
             approval="Approved",
             tags={tag: ACCOUNTS[number % len(ACCOUNTS)][0], **_options(tracked, number)},
             receipts=[receipt] if number < wish.get("receipts", 0) else [],
