@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from syncjobs import engine, night, preview, sweeper
+from syncjobs import first_look as looking
 
 
 @shared_task(name="syncjobs.advance", ignore_result=True)
@@ -13,6 +14,11 @@ def advance(run_id: int) -> None:
 @shared_task(name="syncjobs.settle", ignore_result=True)
 def settle(connection_id: int) -> None:
     engine.settle(connection_id)
+
+
+@shared_task(name="syncjobs.first_look", ignore_result=True)
+def first_look(connection_id: int) -> None:
+    looking.look(connection_id)
 
 
 @shared_task(name="syncjobs.sweep", ignore_result=True)

@@ -1,7 +1,7 @@
 """The live example beside the setup: one real transaction of the business, drawn as the draft would post it.
 
 It reads the mirror and the lists the setup keeps anyway, and calls nobody else: PEX gives its lists only a few times an
-hour, which belong to syncs. Before the first of them there is nothing to draw, and the example says so. What only a
+hour. Before the first sync a worker looks once (`syncjobs.first_look`); until it has, the example says so. What only a
 sync asks (the books' lock date, whom a merchant's name is known as) is left to the preview.
 """
 
@@ -23,7 +23,7 @@ from pexsync.pages import rooms
 from pexsync.pages.steps.books import Books
 from pexsync.pages.steps.form import StepForm
 from pexsync.pages.words import NAMES_OF_KINDS
-from syncjobs import coding, keys, mirror
+from syncjobs import coding, first_look, keys, mirror
 from syncjobs.coding import Book, Choices
 from syncjobs.drawing import Drawn, drawn
 from syncjobs.judge import Due, Rules, judge
@@ -47,7 +47,7 @@ class Example:
     facts: Sequence[tuple[str, str]] = ()
     lines: Sequence[Drawn] = ()
     says: str = ""
-    state: str = "none"  # none, open (the settings lack something), waits, ready
+    state: str = "none"  # none, reading (PEX is being read), open (the settings lack something), waits, ready
 
     @property
     def before(self) -> int | None:
@@ -89,7 +89,7 @@ def beside(connection: Connection, settings: Settings, books: Books, kind: Kind,
     one, many = NAMES_OF_KINDS[kind.value]
     found = _newest(connection, kind, books.today)
     if not found:
-        return Example(one, says=_nothing(connection, many))
+        return _nothing(connection, one, many)
     place = min(max(place, 0), len(found) - 1)
     transaction = mirror.record_of(found[place])
     told = Example(one, place, len(found), _title(transaction), transaction.amount)
@@ -110,13 +110,18 @@ def _newest(connection: Connection, kind: Kind, today: date) -> list[PexTransact
     return list(rows.order_by("-settled_on", "-pk")[:OFFERED])
 
 
-def _nothing(connection: Connection, many: str) -> str:
+def _nothing(connection: Connection, one: str, many: str) -> Example:
+    if first_look.expected(connection.business):
+        says = f"We are reading your last {many} from PEX. One of them stands here in a moment."
+        return Example(one, says=says, state="reading")
     if not connection.settings_version:
-        return (
+        says = (
             f"After the first sync one of your own {many} stands here, as it would be posted. "
             "That sync reads PEX and posts nothing before you have seen and confirmed it."
         )
-    return f"PEX showed no settled {many} of the last year so far. The next one that a sync reads stands here."
+        return Example(one, says=says)
+    says = f"PEX showed no settled {many} of the last year so far. The next one that a sync reads stands here."
+    return Example(one, says=says)
 
 
 def _drawn(

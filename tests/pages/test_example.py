@@ -3,12 +3,16 @@
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 from django.utils.html import strip_tags
 
 from connectors.settings import Settings
 from pexsync import clock
+from pexsync.accounts import installation
+from syncjobs import first_look, tasks
+from syncjobs.models import Export
 from tests import make
 from tests.pages.conftest import sign_in
 
@@ -121,8 +125,9 @@ def test_splits_are_lines_and_a_refund_goes_the_other_way(browser, acme):
 
 def test_before_the_first_sync_it_says_when_there_will_be_one(browser, acme, change):
     change(settings_version=0, draft={})
-    shown = words(browser.get("/xero/setup/sync"))
-    assert "After the first sync one of your own purchases stands here" in shown
+    browser.get("/xero/setup/accounts")
+    cache.clear()  # nobody has brought anything, and the patience with them is over
+    assert "After the first sync one of your own purchases stands here" in ask(browser, typed(acme))
 
 
 def test_others_can_be_stepped_through(browser, bought):
@@ -194,10 +199,65 @@ def test_nobody_sees_another_business_there(client, bought, rival):
     browser = sign_in(client, rival.user, rival.business)
     shown = words(browser.get("/xero/setup/accounts"))
     assert "Staples" not in shown
-    assert "PEX showed no settled purchases" in shown
+    assert "We are reading your last purchases" in shown
 
 
 def test_lists_that_cannot_be_read_leave_it_undrawn(browser, bought, settings):
     settings.XERO_API_URL = settings.XERO_IDENTITY_URL = "http://127.0.0.1:9"
     shown = words(browser.get("/xero/setup/accounts?again=1"))
     assert "It is drawn once the lists of Xero can be read." in shown
+
+
+class TestTheFirstLook:
+    """Before the first sync the setup shows a purchase all the same: a worker reads PEX once."""
+
+    @pytest.fixture
+    def asked(self, monkeypatch) -> list[int]:
+        """Which connections a worker was sent for."""
+        sent: list[int] = []
+        monkeypatch.setattr(tasks.first_look, "apply_async", lambda args: sent.append(args[0]))
+        return sent
+
+    @pytest.fixture
+    def fresh(self, acme) -> make.World:
+        acme.purchase("12.50", merchant="Staples")
+        return acme
+
+    def test_the_page_sends_a_worker_once_and_shows_what_it_read(self, browser, fresh, asked):
+        shown = words(browser.get("/xero/setup/accounts"))
+        browser.get("/xero/setup/accounts")
+        assert asked == [fresh.connection.pk]
+        assert "We are reading your last purchases from PEX." in shown
+        first_look.look(fresh.connection.pk)
+        assert "Staples $12.50" in ask(browser, typed(fresh))
+        assert not Export.objects.exists()
+
+    def test_it_asks_again_while_it_waits_and_no_longer(self, browser, fresh, asked):
+        assert "every 2s" in browser.get("/xero/setup/accounts").content.decode()
+        first_look.look(fresh.connection.pk)
+        assert "every 2s" not in browser.get("/xero/setup/accounts").content.decode()
+
+    def test_where_pex_has_none_the_example_says_so(self, browser, acme, asked):
+        browser.get("/xero/setup/accounts")
+        first_look.look(acme.connection.pk)
+        assert "PEX showed no settled purchases" in ask(browser, typed(acme))
+
+    def test_pex_is_not_read_twice(self, fresh, sandbox):
+        first_look.look(fresh.connection.pk)
+        before = len(sandbox.calls.matching("pex", "GET"))
+        first_look.look(fresh.connection.pk)
+        assert len(sandbox.calls.matching("pex", "GET")) == before
+
+    def test_a_silent_pex_hinders_nobody(self, browser, fresh, sandbox, asked):
+        sandbox.faults.add("status", status=503, system="pex", times=None)
+        first_look.look(fresh.connection.pk)
+        sandbox.faults.clear()
+        assert browser.get("/xero/setup/accounts").status_code == 200
+        assert fresh.sync().rows_posted == 1
+
+    def test_a_copy_of_the_installation_reads_nothing(self, fresh, sandbox, settings):
+        installation.ours()
+        settings.INSTALLATION_ID = "a copy"
+        before = len(sandbox.calls.matching("pex", "GET"))
+        first_look.look(fresh.connection.pk)
+        assert len(sandbox.calls.matching("pex", "GET")) == before
