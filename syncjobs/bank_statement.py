@@ -1,7 +1,7 @@
 """The page of the monthly statement: the PEX account as a bank would tell it, as CSV and OFX, from the mirror."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -11,12 +11,12 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from connectors.records import Kind
+from connectors.records import Kind, Source, Transaction
 from pexsync import clock
 from pexsync.accounts.middleware import needs
 from pexsync.accounts.models import Business, BusinessRequest
 from pexsync.accounts.permissions import CONNECTOR
-from syncjobs import mirror, statement_file
+from syncjobs import mirror, statement_file, statements
 from syncjobs.models import MirrorRead, PexTransaction
 from syncjobs.statement_file import Balance, Line, Statement
 from syncjobs.views import connection_of, connector_of, harmless
@@ -122,9 +122,20 @@ def statement(business: Business, month: date) -> Statement | None:
         first=month,
         last=min(last, _day(read_at)),
         read_at=read_at,
-        lines=statement_file.lines(mirror.record_of(row) for row in rows.iterator(chunk_size=1000)),
+        lines=statement_file.lines(_records(business, rows)),
         balance=_balance(business),
     )
+
+
+def _records(business: Business, rows: QuerySet[PexTransaction]) -> Iterator[Transaction]:
+    """A payment the bank sent back came in and went out again, once its reversal shows that it did."""
+    payments = PexTransaction.objects.filter(business=business, source=Source.STATEMENT_PAYMENT)
+    known = [mirror.record_of(row) for row in payments] if business.charge else []
+    sent_back = set(statements.reversals([one for one in known if not one.missing], ()).values())
+    for row in rows.iterator(chunk_size=1000):
+        record = mirror.record_of(row)
+        both_ways = record.source is Source.STATEMENT_PAYMENT and record.pex_id in sent_back
+        yield replace(record, rejected=False) if both_ways else record
 
 
 def _settled(business: Business, month: date) -> QuerySet[PexTransaction]:

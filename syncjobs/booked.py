@@ -82,7 +82,7 @@ class Decided:
     def verdict(self, record: Transaction, verdict: Judgement, overruled: bool) -> Judgement:
         if overruled or isinstance(verdict, Hold | Close):
             return verdict
-        if self._decision(record) is Decision.LEAVE_OUT and self._was_settled_then(record):
+        if self._decision(record) is Decision.LEAVE_OUT:
             return Close(Closed.LEFT_OUT, f"Its month looked booked in {self.label} before the first sync.")
         pair = self._pair(record)
         if pair is None or self._decision(record) is Decision.POST or _put_off(verdict):
@@ -93,7 +93,8 @@ class Decided:
         return coding.settled_on(record) <= self.confirmed.get(record.kind or Kind.PURCHASE, date.min)
 
     def _decision(self, record: Transaction) -> Decision | None:
-        return self.months.get(month_and_kind(record))
+        """Of its month; nobody decided about what settles later in it."""
+        return self.months.get(month_and_kind(record)) if self._was_settled_then(record) else None
 
     def _pair(self, record: Transaction) -> Mapping[str, Any] | None:
         return self.pairs.get(f"{record.source.value}:{record.pex_id}")

@@ -35,6 +35,7 @@ RECENT = timedelta(days=30)  # what was shown first longer ago was judged when i
 USUAL = timedelta(days=60)  # over which a usual day is counted
 MANY = 20  # rows that come late without anybody being asked
 
+TO_BE_SENT = Q(state=State.DUE, put_off=False)  # nobody has dealt with such a row yet
 GONE = "No longer in PEX. Its record stays in the books."
 AMOUNT_CHANGED = "PEX changed the amount"
 
@@ -70,10 +71,13 @@ def _come_back(rows: QuerySet[Export], read: Read) -> None:
 
 
 def _vanished(rows: QuerySet[Export], read: Read) -> None:
-    """What no complete read shows twice is gone. A row still due has nothing in the books: the judge lets it wait."""
+    """What no complete read shows twice is gone.
+
+    A row still due has nothing in the books: the judge lets it wait. One that a person put off may have, by hand.
+    """
     before = read.began_at - APART * settings.PATIENCE
     for some in _pieces(read.missing):
-        lost = rows.filter(pex_id__in=some, gone_at=None).exclude(state=State.DUE)
+        lost = rows.filter(pex_id__in=some, gone_at=None).exclude(TO_BE_SENT)
         lost.filter(gone_missed_at__lte=before, state=State.POSTED).update(gone_at=read.began_at, says=GONE)
         lost.filter(gone_missed_at__lte=before).update(gone_at=read.began_at)
         lost.filter(gone_missed_at=None).update(gone_missed_at=read.began_at)
@@ -158,7 +162,7 @@ def gone(desk: Desk) -> Mapping[Address, Gone]:
         )
         lost = {row.pex_id: mirror.record_of(row) for row in unseen}
         for some in _pieces(list(lost)):
-            known = desk.exports().filter(source=Source.TRANSACTION, pex_id__in=some).exclude(state=State.DUE)
+            known = desk.exports().filter(source=Source.TRANSACTION, pex_id__in=some).exclude(TO_BE_SENT)
             for export in known:
                 record = lost[export.pex_id]
                 mark = Gone(export.pex_id, _name(record), sure=export.gone_at is not None, link=export.link)

@@ -63,7 +63,6 @@ def check(desk: Desk, run: SyncRun) -> None:
     desk.progress(phase=SyncRun.Phase.CHECKING)
     rules = rules_of(desk)
     kinds = _kinds(desk, run)
-    shown.put_off(desk.connection, desk.step)
     _pair_what_banks_book(desk, run, rules, kinds)
     verdicts = Verdicts()
     bench = Bench(rules, booked.decided(desk, run), kinds, _names_of(desk), Counter())
@@ -169,7 +168,8 @@ def _pair_what_banks_book(desk: Desk, run: SyncRun, rules: Rules, kinds: frozens
         return
     rows = []
     for new, known in rows_to_judge(desk, run, rules, by_bank):
-        rows += [*new, *(record for row, record in known if not row.overruled)]
+        # One that is put off must not use up the record that explains another one, which would go.
+        rows += [*new, *(record for row, record in known if not (row.overruled or row.put_off))]
     # What stays out because of its statement is compared once it may go: it may wait for a year.
     rows = [row for row in rows if row.source is not Source.STATEMENT_PAYMENT or row.pex_id not in rules.statements]
     desk.progress(pairs=booked.stored(booked.pairs(desk, rows)) | run.pairs)

@@ -27,7 +27,7 @@ from syncjobs.lookalikes import BY_BANK
 from syncjobs.models import Export, ExportEvent
 from syncjobs.people import Action, Answer, Refusal, Wish
 from syncjobs.transitions import State
-from syncjobs.views import connection_of, connector_of
+from syncjobs.views import connection_of, connector_of, of_cause, searched, typed
 
 SHOWN = 50  # transactions listed before a decision about many
 REASONS = 4  # told at once
@@ -113,8 +113,8 @@ def decide(request: BusinessRequest, system: str) -> HttpResponse:
         connection,
         action,
         request.user,
-        record=request.POST.get("record", "").strip(),
-        remark=request.POST.get("remark", "").strip()[:REMARK],
+        record=typed(request.POST, "record").strip(),
+        remark=typed(request.POST, "remark").strip()[:REMARK],
     )
     possible = [row for row in rows if not people.refusal(wish, row)]
     if "sure" not in request.POST and _asks_first(action, possible):
@@ -144,9 +144,8 @@ def _asked(request: BusinessRequest, connection: Connection) -> tuple[Action | N
 
 
 def _whole_list(request: BusinessRequest, connection: Connection) -> list[Export]:
-    view, search, cause = (request.POST.get(name, "") for name in ("view", "q", "cause"))
-    found = standing.ledger_rows(connection, view, search)
-    return list((found.filter(cause=cause) if cause else found)[: people.MOST])
+    found = standing.ledger_rows(connection, request.POST.get("view", ""), searched(request.POST))
+    return list(of_cause(found, typed(request.POST, "cause"), typed(request.POST, "says"))[: people.MOST])
 
 
 def _asks_first(action: Action, rows: Sequence[Export]) -> bool:

@@ -146,6 +146,7 @@ def _slice(desk: Desk, run: SyncRun) -> float:
         return 0.0
     if run.phase in (SyncRun.Phase.READING, SyncRun.Phase.CHECKING):
         fields.bring_over(desk, run)
+        shown.put_off(desk.connection, desk.step)
         if preview.asks(desk, run) and preview.make(desk, run):
             return 0.0
         checking.check(desk, run)

@@ -115,10 +115,11 @@ def judged(actor: Actor, verdicts: Sequence[tuple[Export, Judgement, Decimal]]) 
 
 
 def _verdict(export: Export, verdict: Judgement) -> tuple[Event, dict[str, Any]]:
-    coded = {"fingerprint": export.fingerprint, "posting_date": export.posting_date, "put_off": export.put_off}
+    kept = ("fingerprint", "posting_date", "put_off", "kind")
+    coded = {name: getattr(export, name) for name in kept}
     match verdict:
         case Due(entry=entry):
-            coded |= {"fingerprint": coding.fingerprint(entry), "posting_date": entry.date}
+            coded |= {"fingerprint": coding.fingerprint(entry), "posting_date": entry.date, "kind": entry.kind.value}
             return Event.JUDGED, {"state": State.DUE, "waiting": "", "cause": "", "says": "", **coded}
         case Wait(word=word, says=says, cause=cause):
             waits = {"waiting": word, "cause": cause[:80], "says": says[:500]}
@@ -165,6 +166,7 @@ def claim(
                     "run_id": actor.run.pk if actor.run else export.run_id,
                     "sent_at": at,
                     "next_look": look,
+                    "kind": entry.kind.value,
                     "fingerprint": coding.fingerprint(entry),
                     "amount": entry.amount,
                     "posting_date": entry.date,
@@ -415,8 +417,8 @@ def _apply(actor: Actor, move: transitions.Move, changes: Sequence[Change]) -> s
     for change in changes:
         if change.export.state not in move.before:
             raise AssertionError(f"{move.event} cannot start from {change.export.state}")
-        # The amount is compared for the tally's sake: what is taken from it must be what was added.
-        was = {name: getattr(change.export, name) for name in ("state", "waiting", "generation", "amount")}
+        # Amount and kind are compared for the tally's sake: what is taken from it must be what was added.
+        was = {name: getattr(change.export, name) for name in ("state", "waiting", "generation", "amount", "kind")}
         if State.HELD in move.before:  # what a person decides, they decide of the reason they saw
             was["cause"] = change.export.cause
         if Who.PERSON in move.who:  # and of the row they saw: it may have come back to that state since
@@ -566,6 +568,7 @@ def send_again(actor: Actor, exports: Sequence[Export], says: str) -> list[Expor
                 "says": "",
                 "generation": export.generation + 1,
                 "overruled": export.overruled or actor.who is not Who.SLICE,
+                "put_off": False,
                 "doubted": True,  # somebody may have brought the old record back: look exactly before it is sent
                 "record_id": "",
                 "link": "",

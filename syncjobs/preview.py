@@ -4,9 +4,9 @@ It is made by the code that posts, from the rows it will post, and kept with the
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,10 +15,10 @@ from django.db.models import Exists, OuterRef
 from connectors.records import Kind, Transaction
 from pexsync import clock
 from pexsync.accounts.tenancy import everywhere, reading, scope
-from syncjobs import booked, bulk, checking, coding, lookalikes, notices, runs, shown
+from syncjobs import booked, bulk, checking, coding, lease, lookalikes, notices, runs, shown, window
 from syncjobs.desk import Desk
-from syncjobs.judge import Close, Due, Hold, Judgement, Rules, Wait
-from syncjobs.models import PexTransaction, PreviewRow, SyncRun
+from syncjobs.judge import PUT_OFF, Close, Due, Hold, Judgement, Rules, Wait
+from syncjobs.models import Export, PexTransaction, PreviewRow, SyncRun
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,9 @@ COLUMNS = (
     "business_id", "run_id", "source", "pex_id", "kind", "settled_on", "amount", "merchant", "state", "cause", "says",
     "fingerprint", "entry", "pair", "chosen",
 )  # fmt: skip
+SHOWN_ANEW = "on conflict (run_id, source, pex_id) do update set " + ", ".join(
+    f"{name} = excluded.{name}" for name in COLUMNS
+)
 
 
 def asks(desk: Desk, run: SyncRun) -> bool:
@@ -48,26 +51,30 @@ def _shows_something_new(desk: Desk, run: SyncRun) -> bool:
 
 
 def make(desk: Desk, run: SyncRun) -> bool:
-    """Show what would go out. True when the run now waits for a person; nothing was judged into the ledger."""
+    """Show what would go out. True when the run now waits for a person; nothing was judged into the ledger.
+
+    Raises `lease.Lost` where another slice was faster, and somebody may have confirmed what that one showed.
+    """
     desk.progress(phase=SyncRun.Phase.CHECKING)
     rules = checking.rules_of(desk)
-    unticked = _clear(desk, run)
-    sheet = _Sheet(frozenset(runs.unconfirmed(desk.connection)), run.asks_first)
+    unticked = left = _clear(desk, run)
+    begins = window.manual(desk.settings, clock.today()).first
+    sheet = _Sheet(frozenset(runs.unconfirmed(desk.connection)), run.asks_first, begins)
     names = shown.parties(desk.settings, desk.connection.settings.get("labels", {}))
     for rows in _judged(desk, run, rules):
         desk.alive()
         sheet.add(rows)
-        _keep(desk, run, [_row(desk, run, rules, names, unticked, *row) for row in rows])
+        _keep(desk, [_row(desk, run, rules, names, unticked, *row) for row in rows])
+        left = left - {(record.source.value, record.pex_id) for record, _ in rows}
+    _drop(desk, run, left if sheet.to_show else None)
     if not sheet.to_show:
-        _clear(desk, run)
         notices.over(desk.connection, notices.PREVIEW)
         return False
     pairs = booked.pairs(desk, sheet.to_pair)
     sheet.count_pairs(pairs)
     _mark(desk, run, booked.stored(pairs), _to_create(desk))
-    version = desk.connection.settings_version
-    desk.progress(preview=sheet.lines, pairs=booked.stored(pairs), settings_version=version, attempts=0)
-    runs.pause(run, LOOK, None)
+    if not runs.show(run, LOOK, sheet.lines, booked.stored(pairs), desk.connection.settings_version):
+        raise lease.Lost
     return True
 
 
@@ -76,7 +83,14 @@ def _judged(desk: Desk, run: SyncRun, rules: Rules) -> Iterator[list[tuple[Trans
     decided = booked.decided(desk, run)
     for new, known in checking.rows_to_judge(desk, run, rules):
         fresh = [(record, checking.verdict_on_new(desk, rules, decided, record)[0]) for record in new]
-        yield fresh + [(one, checking.verdict_on_known(desk, rules, decided, row, one)) for row, one in known]
+        yield fresh + [
+            (_of_a_kind(one, row), checking.verdict_on_known(desk, rules, decided, row, one)) for row, one in known
+        ]
+
+
+def _of_a_kind(record: Transaction, row: Export) -> Transaction:
+    """What PEX calls by a name nobody knows since it was let in is shown as what it was."""
+    return record if record.kind else replace(record, kind=Kind(row.kind))
 
 
 # --- counted ----------------------------------------------------------------------------------------------------------
@@ -95,10 +109,14 @@ class _Line:
 
 @dataclass
 class _Sheet:
-    """The preview while it is counted. `new`: the kinds nobody confirmed; only those are compared with the books."""
+    """The preview while it is counted. `new`: the kinds nobody confirmed; `begins`: the first day of an ordinary sync.
+
+    What nobody has agreed to yet is compared with the books, and what banks book too always is.
+    """
 
     new: frozenset[Kind]
     asked_for: bool
+    begins: date
     to_pair: list[Transaction] = field(default_factory=list)
     _lines: dict[tuple[str, Kind], _Line] = field(default_factory=dict)
 
@@ -112,8 +130,15 @@ class _Sheet:
                 line.blocked += 1
             else:
                 line.later += 1
-            if record.kind in self.new or record.kind in lookalikes.BY_BANK:
+            if self._compared(record, verdict):
                 self.to_pair.append(_slim(record))
+
+    def _compared(self, record: Transaction, verdict: Judgement) -> bool:
+        """One that is put off must not use up the record that explains another one, which would go."""
+        if isinstance(verdict, Wait) and verdict.word == PUT_OFF:
+            return False
+        unseen = record.kind in self.new or coding.settled_on(record) < self.begins
+        return unseen or record.kind in lookalikes.BY_BANK
 
     def count_pairs(self, pairs: Mapping[lookalikes.Name, lookalikes.Pair]) -> None:
         """Months of kinds that were confirmed before are not asked about: what looks booked there is held by itself."""
@@ -155,11 +180,30 @@ def _slim(record: Transaction) -> Transaction:
 
 
 def _clear(desk: Desk, run: SyncRun) -> set[shown.Name]:
-    """Drop what an earlier look of this run showed; return what was unticked in it, which stays so."""
+    """Drop what an earlier look of this run showed; return what was unticked in it, which stays so.
+
+    Rows that were unticked stand until they are shown anew: whoever comes after a crash must find them.
+    """
     with scope(desk.business.pk):
+        if not SyncRun.objects.filter(pk=run.pk, confirmed_at=None).exists():
+            raise lease.Lost
         unticked = set(run.shown.filter(chosen=False).values_list("source", "pex_id"))
-        run.shown.all().delete()
+        run.shown.filter(chosen=True).delete()
     return unticked
+
+
+def _drop(desk: Desk, run: SyncRun, names: Collection[shown.Name] | None) -> None:
+    """Rows that are not shown any more; None: none is."""
+    if names is not None and not names:
+        return
+    with scope(desk.business.pk):
+        old = run.shown.filter(chosen=False).values_list("pk", "source", "pex_id")
+        gone = (
+            run.shown.all()
+            if names is None
+            else run.shown.filter(pk__in=[pk for pk, *name in old if tuple(name) in names])
+        )
+        gone.delete()
 
 
 def _row(
@@ -206,10 +250,10 @@ def _why(verdict: Judgement) -> tuple[str, str, str]:
             return PreviewRow.State.LATER, closed, says
 
 
-def _keep(desk: Desk, run: SyncRun, rows: Sequence[tuple[Any, ...]]) -> None:
+def _keep(desk: Desk, rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
         with scope(desk.business.pk):
-            bulk.insert_all(PreviewRow, COLUMNS, rows)
+            bulk.insert_all(PreviewRow, COLUMNS, rows, SHOWN_ANEW)
 
 
 def _to_create(desk: Desk) -> set[str]:
@@ -254,7 +298,7 @@ def drop_old() -> int:
     """
     with everywhere():
         rows = PreviewRow.objects.filter(run=OuterRef("pk"))
-        owing = Exists(rows.filter(state=PreviewRow.State.READY, chosen=False, cause=""))
+        owing = Exists(rows.filter(shown.TO_PUT_OFF))
         ended = SyncRun.objects.filter(Exists(rows), ended_at__lt=clock.now() - LIFE)
         old = list(ended.exclude(owing, confirmed_at__isnull=False).values_list("business_id", "pk"))
     for business_id, run_id in old:

@@ -32,7 +32,7 @@ from syncjobs.lookalikes import Decision
 from syncjobs.models import PreviewRow, SyncRun
 from syncjobs.remedies import Button, Subject
 from syncjobs.transitions import Cause, Closed, State
-from syncjobs.views import connector_of, harmless, preview_lines, run_of
+from syncjobs.views import connector_of, harmless, preview_lines, run_of, searched, typed
 from syncjobs.wording import CLOSED, Label
 
 ROWS = 50  # transactions on a page
@@ -80,29 +80,29 @@ class Filter:
     month: str = ""
     kind: str = ""
     cause: str = ""
+    says: str = ""  # the sentence, where several share a cause
     search: str = ""
     paired: str = ""  # "1": only what has a record like it in the books
 
     @classmethod
     def of(cls, request: BusinessRequest) -> "Filter":
-        asked = {
-            name: request.GET.get(name, "").replace("\0", "") for name in request.GET
-        }  # no database takes that sign
-        state, month, kind = asked.get("state", ""), asked.get("month", ""), asked.get("kind", "")
+        sent = request.GET
+        state, month, kind = (typed(sent, name) for name in ("state", "month", "kind"))
         return cls(
             state=state if state in LABELS else "",
             month=month if _is_month(month) else "",
             kind=kind if kind in set(Kind) else "",
-            cause=asked.get("cause", "")[:80],
-            search=asked.get("q", "").strip()[:100],
-            paired="1" if asked.get("paired") == "1" else "",
+            cause=typed(sent, "cause"),
+            says=typed(sent, "says"),
+            search=searched(sent),
+            paired="1" if sent.get("paired") == "1" else "",
         )
 
     def rows(self, run: SyncRun) -> Q:
         found = shown.group(run, self.state) if self.state else Q()
         if self.month:
             found &= shown.in_month(self.month)
-        for name, value in (("kind", self.kind), ("cause", self.cause)):
+        for name, value in (("kind", self.kind), ("cause", self.cause), ("says", self.says)):
             if value:
                 found &= Q(**{name: value})
         if self.paired:
@@ -117,7 +117,7 @@ class Filter:
     @property
     def query(self) -> str:
         names = {"state": self.state, "month": self.month, "kind": self.kind, "cause": self.cause}
-        names |= {"paired": self.paired, "q": self.search}
+        names |= {"says": self.says, "paired": self.paired, "q": self.search}
         return urlencode({name: value for name, value in names.items() if value})
 
 
@@ -260,6 +260,7 @@ def _causes(run: SyncRun) -> list[dict[str, Any]]:
     return [
         {
             **found,
+            "query": Filter(cause=found["cause"], says=found["says"]).query,
             "mends": _mends(run.system, found["cause"]),
             "label": _label(found["state"], found["cause"]),
         }
@@ -319,7 +320,8 @@ def _sentence(
         return f"Nothing would be sent to {connector.label}", " ".join(part for part in parts if part)
     one = going.count == 1
     title = f"{going.count:,} {'transaction' if one else 'transactions'} would be sent to {connector.label}"
-    return title, " ".join([f"${going.amount:,.2f} in all.".replace("$-", "\N{MINUS SIGN}$"), *parts]).strip()
+    way = "out of" if going.amount > 0 else "into"
+    return title, " ".join([f"Together ${abs(going.amount):,.2f} {way} PEX.", *parts]).strip()
 
 
 def _beside(connector: type[Connector], context: Mapping[str, Any], counts: Mapping[str, int]) -> str:

@@ -6,6 +6,7 @@ The table is data about `judge`, `coding`, `transitions` and what a connector re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.urls import reverse
@@ -132,6 +133,7 @@ class Subject:
     state: str
     cause: str
     waiting: str = ""
+    says: str = ""  # the sentence that several have in common
     link: str = ""  # of its record in the books
     card_account: int | None = None
     single: bool = True
@@ -148,8 +150,9 @@ def button(about: Subject) -> Button | None:
     if remedy.action is None:
         return drawn(remedy, about.system, about.card_account, about.cause)
     if not about.single:
-        query = f"?view=needs_you&cause={about.cause}"
-        return Button("DECIDE", reverse("rows", args=[about.system]) + query)
+        asked = {"view": "needs_you", "cause": about.cause, "says": about.says}
+        query = urlencode({name: value for name, value in asked.items() if value})
+        return Button("DECIDE", f"{reverse('rows', args=[about.system])}?{query}")
     if about.final:
         return Button("OPEN RECORD", about.link, True) if about.link else None
     return Button(remedy.word, action=remedy.action)

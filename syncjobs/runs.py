@@ -64,11 +64,13 @@ def start(
 ) -> SyncRun:
     """Queue a run and wake a worker. Raises `CannotStart`. Call it inside the tenant's scope or outside any.
 
-    `asks_first`: it shows what it would send, and waits until somebody confirms that.
+    `asks_first`: it shows what it would send, and waits until somebody confirms that. So does one that begins before
+    the Start Date: nobody has said yet that what settled then is to go.
     """
     settings = check_ready(connection)
+    usual = window.manual(settings, clock.today())
     run = planned(connection, settings, window.manual(settings, clock.today(), first, last), clock.now())
-    run.started_by, run.asks_first = by, asks_first
+    run.started_by, run.asks_first = by, asks_first or run.window_start < usual.first
     try:
         with scope(connection.business_id):
             run.save(force_insert=True)
@@ -128,21 +130,34 @@ def urgency(run: SyncRun) -> int:
 def resume(connection: Connection, by: User) -> int | None:
     """Somebody signed in again: begin a run where something is due or in doubt, or where nights may have been missed.
 
-    Return how many transactions were held up; None when no run began.
+    So does, as it was asked for, a sync that a person had begun and that came to nothing. Return how many transactions
+    were held up; None when no run began.
     """
     with scope(connection.business_id):
         waiting = Tally.objects.filter(business_id=connection.business_id, system=connection.system).filter(
             Q(state=State.DUE, waits="") | Q(state=State.SENT)
         )
         held_up: int = waiting.aggregate(count=Sum("count"))["count"] or 0
-    if not held_up and not connection.auto_sync:
+        failed = _failed_for_somebody(connection)
+    if not (held_up or connection.auto_sync or failed):
         return None
     try:
-        start(connection, by)
+        if failed:
+            start(connection, by, failed.window_start, failed.window_end, failed.asks_first)
+        else:
+            start(connection, by)
     except CannotStart as reason:
         logger.info("nothing resumed", extra={"connection": connection.pk, "says": str(reason)})
         return None
     return held_up
+
+
+def _failed_for_somebody(connection: Connection) -> SyncRun | None:
+    """The last sync, where a person began it and it failed before anything was sent."""
+    run = last(connection)
+    if run is None or run.started_by_id is None or run.status != SyncRun.Status.FAILED or run.rows_posted:
+        return None
+    return run
 
 
 def current(connection: Connection) -> SyncRun | None:
@@ -193,7 +208,12 @@ def confirm(
         if expected is not None and (count := shown.total(shown.going(found)).count) != expected:
             raise Miscounted(count)
         confirmed = _waiting(run).update(
-            status=SyncRun.Status.QUEUED, confirmed_at=at, wake_at=at, says="", preview=found.preview
+            status=SyncRun.Status.QUEUED,
+            phase=SyncRun.Phase.CHECKING,
+            confirmed_at=at,
+            wake_at=at,
+            says="",
+            preview=found.preview,
         )
         if not confirmed:
             return False
@@ -262,10 +282,27 @@ def tick(run: SyncRun, rows: Q, chosen: bool) -> bool:
         return True
 
 
+def show(run: SyncRun, says: str, lines: list[dict[str, Any]], pairs: dict[str, Any], version: int) -> bool:
+    """A preview was made: from now on the run waits for a person. False when another one was made meanwhile."""
+    columns = {"preview": lines, "pairs": pairs, "settings_version": version, "attempts": 0}
+    columns |= {"status": SyncRun.Status.PAUSED, "says": says[:500], "wake_at": None}
+    with scope(run.business_id):
+        nothing_shown = SyncRun.objects.filter(pk=run.pk, status__in=SyncRun.ALIVE, confirmed_at=None, preview=[])
+        shown_now = bool(nothing_shown.update(**columns))
+    if shown_now:
+        for name, value in columns.items():
+            setattr(run, name, value)
+    return shown_now
+
+
 def look_again(run: SyncRun) -> bool:
-    """Make the preview anew, with the settings as they are; False when the run no longer waits for a person."""
+    """Make the preview anew, with the settings as they are; False when the run no longer waits for a person.
+
+    Whoever asked is shown what would go, also where the settings no longer hold anything nobody has confirmed.
+    """
     with scope(run.business_id):
         queued = {"status": SyncRun.Status.QUEUED, "wake_at": clock.now(), "says": "", "preview": [], "pairs": {}}
+        queued["asks_first"] = True
         again = bool(_waiting(run).update(**queued))
     if again:
         wake(run.pk)

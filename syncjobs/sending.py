@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -33,9 +33,9 @@ from connectors.records import (
 from pexsync import clock
 from pexsync.accounts import installation
 from pexsync.accounts.tenancy import reading
-from syncjobs import checking, coding, keys, ledger, lookalikes, mirror, shown
+from syncjobs import booked, checking, coding, keys, ledger, lookalikes, mirror, shown
 from syncjobs.desk import Desk, as_sent, earlier_keys, key_of
-from syncjobs.judge import Due, Hold, Rules, Wait
+from syncjobs.judge import Due, Hold, Judgement, Rules, Wait
 from syncjobs.models import Export, PexTransaction
 from syncjobs.transitions import Cause, State, Who
 
@@ -202,7 +202,7 @@ def send(desk: Desk, rules: Rules, only: frozenset[int] | None = None) -> None:
     covered = {sent.key for sent in asked if sent.key in seen or not sent.in_doubt}
     desk.unseen += len(asked) - len(covered)
     with desk.asking_books():
-        desk.books.prepare(list(desk.new_parties.values()))
+        desk.books.prepare(_going(desk, covered))
     left = calls_due(desk)
     for exports in _batches(desk, covered):
         desk.step()
@@ -213,6 +213,11 @@ def send(desk: Desk, rules: Rules, only: frozenset[int] | None = None) -> None:
         left -= _calls(desk, Counter(row.kind for row in exports))
         desk.delivery.collect()
         desk.show_receipts()
+
+
+def _going(desk: Desk, names: Collection[str]) -> list[Entry]:
+    """Entries of these keys as far as this slice coded them: nobody is created for what is only shown or held."""
+    return [entry for entry in (*desk.new_parties.values(), *desk.entries.values()) if entry.key in names]
 
 
 def calls_due(desk: Desk) -> int:
@@ -355,8 +360,7 @@ def _ready(desk: Desk, rules: Rules, exports: Sequence[Export]) -> list[tuple[Ex
     known = {export.pk: entry for export in exports if (entry := desk.entries.pop(key_of(export), None))}
     ready = [(export, known[export.pk]) for export in exports if export.pk in known]
     noted, other = [], []
-    for export, record in _with_records(desk, [export for export in exports if export.pk not in known]):
-        verdict = checking.verdict_of(desk, rules, export, record)
+    for export, record, verdict in _judged(desk, rules, [export for export in exports if export.pk not in known]):
         if not isinstance(verdict, Due):
             other.append((export, verdict, record.amount))
         elif verdict.noted:
@@ -368,6 +372,16 @@ def _ready(desk: Desk, rules: Rules, exports: Sequence[Export]) -> list[tuple[Ex
     if noted:
         _find_noted(desk, noted)
     return _as_shown(desk, ready)
+
+
+def _judged(desk: Desk, rules: Rules, exports: Sequence[Export]) -> Iterator[tuple[Export, Transaction, Judgement]]:
+    """Judged once more, with what looks booked: a person may have let a row go since the run compared."""
+    decided = booked.decided(desk, desk.run) if exports and desk.run is not None else None
+    for export, record in _with_records(desk, exports):
+        if decided is None:
+            yield export, record, checking.verdict_of(desk, rules, export, record)
+        else:
+            yield export, record, checking.verdict_on_known(desk, rules, decided, export, record)
 
 
 def _as_shown(desk: Desk, rows: Sequence[tuple[Export, Entry]]) -> list[tuple[Export, Entry]]:

@@ -32,6 +32,8 @@ CHANGED = "changed"  # cause of a row that is no longer what was shown
 # Compared as text: taking every row's JSON apart takes seconds where there are tens of thousands.
 PAIRED = ~Q(Exact(Cast("pair", TextField()), Value("{}")))
 
+TO_PUT_OFF = Q(chosen=False) & ~Q(cause=judge.PUT_OFF)
+
 JSON = dict[str, Any]
 Month = tuple[str, str]  # "2026-03" and a kind
 Name = tuple[str, int]  # source and PEX id
@@ -213,9 +215,9 @@ def put_off(connection: Connection, step: Callable[[], None]) -> None:
 
 
 def unticked(business_id: int) -> QuerySet[PreviewRow]:
-    """Rows that are to be put off and are not yet."""
+    """Rows that are to be put off and are not yet: also those that could no longer go when they were shown anew."""
     confirmed = PreviewRow.objects.filter(business_id=business_id, run__confirmed_at__isnull=False)
-    return confirmed.filter(state=PreviewRow.State.READY, chosen=False, cause="").order_by("pk")
+    return confirmed.filter(TO_PUT_OFF).order_by("pk")
 
 
 def _put_off_of(run: SyncRun, rows: Sequence[PreviewRow]) -> None:

@@ -176,7 +176,8 @@ def _button_of_group(newest: Export | None, count: int, cause: str = "") -> Butt
     if not cause:
         return remedies.button(_subject(newest, single=count == 1))
     state = State.HELD if cause in remedies.HELD else State.DUE
-    about = replace(_subject(newest, single=count == 1), state=state, cause=cause, waiting=cause)
+    # By its sentence too they would not be found: some may show another one by now.
+    about = replace(_subject(newest, single=count == 1), state=state, cause=cause, waiting=cause, says="")
     return remedies.button(about)
 
 
@@ -186,6 +187,7 @@ def _subject(row: Export, single: bool = True) -> Subject:
         state=row.state,
         cause=row.cause,
         waiting=row.waiting,
+        says="" if single else row.says,
         link=row.link,
         card_account=row.card_account if single else None,
         single=single,

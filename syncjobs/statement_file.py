@@ -92,9 +92,12 @@ def lines(rows: Iterable[Transaction]) -> list[Line]:
 
 
 def counts(row: Transaction) -> bool:
-    """A row without a kind moves money between the account and its own cards, or is told by another row as well."""
-    unsettled = row.pending or row.declined or row.settled_at is None
-    return row.kind is not None and not (unsettled or row.missing or row.rejected or row.problem) and bool(row.amount)
+    """A row without a kind moves money between the account and its own cards, or is told by another row as well.
+
+    One that cannot be booked as it stands has moved its amount all the same, where it has one.
+    """
+    unsettled = row.pending or row.declined
+    return row.kind is not None and not (unsettled or row.missing or row.rejected) and bool(row.amount)
 
 
 def _line(row: Transaction) -> Line:

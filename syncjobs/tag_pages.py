@@ -25,7 +25,7 @@ from pexsync.accounts.models import BusinessRequest
 from pexsync.accounts.permissions import CONNECTOR
 from syncjobs import notices
 from syncjobs.coding import Choices
-from syncjobs.views import connection_of, connector_of
+from syncjobs.views import connection_of, connector_of, typed
 from tagging import definitions, feeds
 from tagging.feeds import Source
 from tagging.models import Feed, Tag
@@ -92,7 +92,7 @@ def apply_anyway(request: BusinessRequest, system: str) -> HttpResponse:
     """A person agrees to what is held: exactly to the options that were shown."""
     connection = connection_of(request, system)
     held = request.business.feeds.filter(system=connection.system, state=Feed.State.HELD)
-    feed: Feed = get_object_or_404(held, tag_id=request.POST.get("tag", ""))
+    feed: Feed = get_object_or_404(held, tag_id=typed(request.POST, "tag"))
     if not feed.going or request.POST.get("seen") != _digest(feed.going):
         messages.info(request, "That list has changed since you looked. Look again before you decide.")
     else:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_POST, require_safe
@@ -38,6 +38,7 @@ LAST_RUNS = 5  # on the Manage page
 PAGE = 25  # syncs on a page of the history
 ROWS = 50  # transactions on a page
 CHUNK = 500
+SEARCH = 100  # characters
 RUN_VIEWS = (("", "All"), ("failed", "Not sent"), ("posted", "In the books"), ("checking", "Being checked"))
 ROW_VIEWS = (
     ("", "All"),
@@ -424,10 +425,8 @@ def rows(request: BusinessRequest, system: str) -> HttpResponse:
     connection = connection_of(request, system)
     connector = connector_of(system)
     view, search = _asked(request, dict(ROW_VIEWS))
-    found = standing.ledger_rows(connection, view, search)
-    cause = request.GET.get("cause", "")
-    if cause:
-        found = found.filter(cause=cause)
+    cause, says = typed(request.GET, "cause"), typed(request.GET, "says")
+    found = of_cause(standing.ledger_rows(connection, view, search), cause, says)
     if request.GET.get("format") == "csv":
         return _sheet(request, f"{system}-transactions.csv", found)
     page = Paginator(found, ROWS).get_page(request.GET.get("page"))
@@ -445,7 +444,8 @@ def rows(request: BusinessRequest, system: str) -> HttpResponse:
         "unlisted": _unlisted(connection, search) if not view and not cause else (),
         "read_at": unlisted.read_at(connection) if search and not shown else None,
         "cause": cause,
-        "query": _query(view=view, q=search, cause=cause),
+        "sentence": says,
+        "query": _query(view=view, q=search, cause=cause, says=says),
     }
     return render(request, "syncjobs/rows.html", context)
 
@@ -469,7 +469,23 @@ def _unlisted(connection: Connection, search: str) -> Sequence[unlisted.Row]:
 
 def _asked(request: BusinessRequest, views: dict[str, str]) -> tuple[str, str]:
     view = request.GET.get("view", "")
-    return view if view in views else "", request.GET.get("q", "").replace("\0", "").strip()
+    return view if view in views else "", searched(request.GET)
+
+
+def searched(sent: QueryDict) -> str:
+    """What is looked for in a list; a pattern of a page's length would be too much for the database."""
+    return typed(sent, "q").strip()[:SEARCH]
+
+
+def of_cause(found: QuerySet[Export], cause: str, says: str) -> QuerySet[Export]:
+    """Those with this cause, and with this sentence where several share it; "" asks for nothing."""
+    asked = {"cause": cause, "says": says}
+    return found.filter(**{name: value for name, value in asked.items() if value})
+
+
+def typed(sent: QueryDict, name: str) -> str:
+    """What a person sent, without the one character that no database takes."""
+    return sent.get(name, "").replace("\0", "")
 
 
 def _query(**members: str) -> str:

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -71,7 +72,9 @@ class TestWhatItSays:
         acme.purchase("4.00", approval="NotReviewed")
         shown = text_of(browser.get(address(asked())))
         assert "2 transactions would be sent to Xero" in shown
-        assert "$20.00 in all. 2 contacts would be created in Xero, 1 needs you first, 1 is not due." in shown
+        assert (
+            "Together $20.00 out of PEX. 2 contacts would be created in Xero, 1 needs you first, 1 is not due." in shown
+        )
         assert "Send these 2 to Xero" in shown
 
     def test_an_entry_can_be_opened_to_its_debit_and_credit_without_script(self, browser, acme, asked):
@@ -92,6 +95,17 @@ class TestWhatItSays:
         assert "TAG IN PEX" in page
         found = browser.get(f"{address(run)}?cause=untagged:account").content.decode()
         assert "$3.00" in found
+
+    def test_the_count_beside_each_reason_opens_exactly_those_rows(self, browser, acme, asked):
+        for code in ("601", "601", "602"):
+            acme.purchase(account=code)
+        run = asked()
+        page = browser.get(address(run)).content.decode()
+        links = re.findall(r'href="(\?[^"]*cause=[^"]*)#rows-title">Show (\d+)', page)
+        assert sorted(count for _, count in links) == ["1", "2"]
+        for query, count in links:
+            found = browser.get(f"{address(run)}{unescape(query)}").content.decode()
+            assert found.count('class="lead-cell"') == int(count)
 
     @pytest.mark.parametrize(
         ("query", "merchants"),

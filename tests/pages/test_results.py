@@ -1,7 +1,9 @@
 """History, what became of each transaction of a sync, and the rows behind the counts."""
 
 import csv
+import html
 import io
+import re
 from decimal import Decimal
 
 import pytest
@@ -9,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from pexsync import clock
-from syncjobs.models import MirrorRead, PexTransaction, RunResult
+from syncjobs.models import Export, MirrorRead, PexTransaction, RunResult
 from syncjobs.views import harmless
 
 
@@ -143,6 +145,23 @@ def test_rows_of_one_cause(browser, a_row):
     sheet = browser.get("/xero/transactions?view=needs_you&cause=missing&format=csv").content.decode()
     assert "Held" in sheet
     assert "Twice" not in sheet
+
+
+def test_a_group_opens_exactly_the_rows_it_counts(browser, a_row):
+    """Several sentences may share a cause: the link, the sheet and a decision about the whole list go by both."""
+    for name in ("First", "Second"):
+        a_row(name, state="held", cause="note_by_hand", says="Somebody typed it.")
+    other = a_row("Other", state="held", cause="note_by_hand", says="It is another one's note.")
+    manage = browser.get("/xero/sync").content.decode()
+    address = html.unescape(re.search(r'href="(/xero/transactions\?view=needs_you[^"]*typed[^"]*)"', manage)[1])
+    page = browser.get(address).content.decode()
+    assert [name in page for name in ("First", "Second", "Other")] == [True, True, False]
+    assert "Other" not in browser.get(f"{address}&format=csv").content.decode()
+    whole = {"action": "leave_out", "all": "on", "sure": "on", "view": "needs_you"}
+    browser.post("/xero/transactions/decide", whole | {"cause": "note_by_hand", "says": "Somebody typed it."})
+    other.refresh_from_db()
+    assert other.state == "held"
+    assert Export.objects.filter(state="closed").count() == 2
 
 
 @pytest.mark.parametrize(

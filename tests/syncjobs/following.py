@@ -49,6 +49,13 @@ def booked(world: make.World) -> list[tuple[str, Decimal]]:
     return sorted(found)
 
 
+def issued_anew(world: make.World, row: Any, **fields: Any) -> Any:
+    """The same purchase under a new number, as PEX shows it after it took the old row away."""
+    world.pex.remove(row)
+    same = {"amount": str(-row.amount), "happened": row.happened, "settled": row.settled, "auth_id": row.auth_id}
+    return world.purchase(**{**same, **fields})
+
+
 def settle(world: make.World) -> None:
     engine.settle(world.connection.pk)
 

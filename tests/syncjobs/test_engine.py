@@ -661,3 +661,24 @@ def _forget_everything() -> None:
     ExportEvent.objects.all().delete()
     Export.objects.all().delete()
     Tally.objects.all().delete()
+
+
+class TestAfterSomebodySignedInAgain:
+    def failed(self, world, **asked):
+        run = runs.start(world.connection, world.user, **asked)
+        runs.finish(run, SyncRun.Status.FAILED, "Xero needs you to sign in again.")
+        return run
+
+    def test_a_sync_that_came_to_nothing_begins_again_as_it_was_asked_for(self, acme):
+        before = self.failed(acme, first=clock.today() - timedelta(days=9), asks_first=True)
+        assert runs.resume(acme.connection, acme.user) == 0
+        again = runs.current(acme.connection)
+        assert (again.window_start, again.window_end) == (before.window_start, before.window_end)
+        assert again.asks_first
+
+    @pytest.mark.parametrize("changes", [{"status": "success"}, {"rows_posted": 1}, {"started_by": None}])
+    def test_one_that_went_well_or_that_nobody_pressed_does_not(self, acme, changes):
+        before = self.failed(acme)
+        SyncRun.objects.filter(pk=before.pk).update(**changes)
+        assert runs.resume(acme.connection, acme.user) is None
+        assert runs.current(acme.connection) is None

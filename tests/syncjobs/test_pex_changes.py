@@ -10,7 +10,7 @@ from pexsync.accounts.tenancy import everywhere
 from syncjobs import changes, engine, runs, standing
 from syncjobs.models import Export, MirrorRead, Notice, PexTransaction, SyncRun
 from syncjobs.transitions import Cause, State
-from tests.syncjobs.following import export_of
+from tests.syncjobs.following import export_of, issued_anew
 from tests.syncjobs.test_mirror import by_night
 
 pytestmark = pytest.mark.database
@@ -24,13 +24,6 @@ def days_ago(number: float):
 
 def older(acme, count: int, days: float = 20, **fields) -> list:
     return [acme.purchase(f"{number + 1}.00", settled=days_ago(days), **fields) for number in range(count)]
-
-
-def issued_anew(acme, row, **fields):
-    """The same purchase under a new number, as PEX shows it after it took the old row away."""
-    acme.pex.remove(row)
-    same = {"amount": str(-row.amount), "happened": row.happened, "settled": row.settled, "auth_id": row.auth_id}
-    return acme.purchase(**{**same, **fields})
 
 
 class TestLateApprovalsAndTags:

@@ -70,8 +70,6 @@ class TestWhatStandsInIt:
             {"declined": True},
             {"missing": True},
             {"rejected": True},
-            {"problem": "It cannot be read."},
-            {"settled_at": None},
             {"kind": None},
             {"amount": Decimal("0.00")},
         ],
@@ -79,6 +77,10 @@ class TestWhatStandsInIt:
     )
     def test_what_moved_nothing_is_left_out(self, facts):
         assert statement_file.lines([replace(row(), **facts)]) == []
+
+    @pytest.mark.parametrize("facts", [{"problem": "The splits do not add up."}, {"settled_at": None}])
+    def test_what_moved_money_stands_there_although_it_is_not_booked_as_it_is(self, facts):
+        assert [line.amount for line in statement_file.lines([replace(row(), **facts)])] == [Decimal("-12.50")]
 
     def test_a_line_is_known_by_the_key_its_record_carries(self):
         paid = row("-90.00", Kind.BILL_PAYMENT, source=Source.STATEMENT_PAYMENT, merchant="", description="May")
@@ -135,6 +137,8 @@ class TestOfx:
             ("A" * 60, "A" * 32),
             ("two\nlines\x00 here", "two lines here"),
             ("</NAME><FITID>X", "</NAME><FITID>X"),
+            ("＜/NAME＞＜FITID＞X ＆amp;", "</NAME><FITID>X &amp;"),
+            ("㍿" * 30, "????" * 8),
         ],
     )
     def test_any_name_reads_back(self, merchant, name):
