@@ -180,7 +180,7 @@ class SettingsVersion(models.Model):
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="versions")
     version = models.PositiveIntegerField()
     settings = models.JSONField()
-    note = models.CharField(max_length=200, blank=True, db_default="")  # "Version 3 restored", "Copied from Acme"
+    note = models.CharField(max_length=200, blank=True, db_default="")  # "Version 3 restored"
     by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     at = models.DateTimeField()
 

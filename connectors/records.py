@@ -325,5 +325,5 @@ class Company:
     """A company that could be written to, as a connection's sign-in offers it."""
 
     id: str
-    name: str
+    name: str  # at most 200 characters
     facts: Mapping[str, str] = field(default_factory=dict)  # currency, country, short_code ...

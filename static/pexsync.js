@@ -57,6 +57,22 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   }
 
+  // Opening another step of the setup leaves this one as BACK does: what was typed in it is kept.
+  const step = document.getElementById("form");
+  for (const link of step ? document.querySelectorAll(".steps a") : []) {
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+      event.preventDefault();
+      const go = document.createElement("button");
+      go.name = "go";
+      go.value = link.pathname;
+      go.hidden = true;
+      step.append(go);
+      step.requestSubmit(go);
+      go.remove();
+    });
+  }
+
   // "/" goes to the search of the page.
   const search = document.querySelector("input[type=search]");
   document.addEventListener("keydown", (event) => {

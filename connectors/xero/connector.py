@@ -31,6 +31,9 @@ from connectors.xero import auth, export, mapping
 from connectors.xero.client import Client, of_app, of_company
 from connectors.xero.options import Books
 
+UNNAMED = "Unnamed organisation"
+NAME = 200  # characters of a company's name that are kept
+
 
 class Xero(Connector):
     key = "xero"
@@ -84,7 +87,7 @@ class Xero(Connector):
     def companies(self) -> Sequence[Company]:
         """The organisations the person shared. `connection_id` is what disconnecting needs."""
         return [
-            Company(row["tenantId"], row.get("tenantName") or "Unnamed organisation", {"connection_id": row["id"]})
+            Company(row["tenantId"], (row.get("tenantName") or UNNAMED)[:NAME], {"connection_id": row["id"]})
             for row in self.client.connections()
             if row.get("tenantType") == "ORGANISATION"
         ]
@@ -249,6 +252,6 @@ class Xero(Connector):
         return export.attach(self.client, record_id, receipts)
 
     def url_of(self, business_id: int, key: str, account_id: int | None) -> str:
-        """`business_id` is PEX's. What has no card leads to the dashboard's own page: PEX has none of one transaction."""
+        """`business_id` is PEX's. What has no card leads to the dashboard itself: PEX has no page of a transaction."""
         page = f"cards/{account_id}/detail" if account_id else ""
         return f"{settings.PEX_DASHBOARD_URL}/{page}?transaction={business_id}-{key}"

@@ -24,7 +24,7 @@ from pexsync.pages.setup import draft_of, in_the_way, link_to, name_in, needed_s
 from pexsync.pages.steps import Books, place_of
 from pexsync.pages.steps.effects import listed
 from pexsync.pages.words import NAMES_OF_KINDS
-from syncjobs.views import connection_of
+from syncjobs.views import connection_of, typed
 
 OF_STEPS = {"kinds": "sync", "posting_date": ""}  # places that no control is named after; "" asked nowhere
 
@@ -64,7 +64,7 @@ def _save(request: BusinessRequest, connection: Connection, books: Books) -> Htt
     if request.POST.get("seen") != _digest(connection, settings):
         messages.warning(request, "The setup was changed in another window meanwhile. Look once more, then press SAVE.")
         return redirect("setup-review", connection.system)
-    names, note = versions.names_of(settings, books), request.POST.get("note", "").strip()
+    names, note = versions.names_of(settings, books), typed(request.POST, "note").strip()
     try:
         now = versions.keep(connection, settings, names, request.user, note, seen=connection.settings_version)
     except versions.Overtaken as overtaken:
@@ -130,7 +130,10 @@ def warnings(settings: Settings, before: Settings, books: Books) -> list[str]:
     if before.kinds and added:
         found.append(f"Before the first {listed(added)} go to {label} you see them in a preview and confirm it.")
     if before.start_date and settings.start_date and settings.start_date < before.start_date:
-        found.append("The Start Date is earlier than before: older transactions are due with the next sync.")
+        found.append(
+            "The Start Date is earlier than before: press SYNC after saving, look at what the older days would send "
+            "and confirm it. Nothing is sent by night until then."
+        )
     if before.pex_account and before.pex_account != settings.pex_account:
         found.append(f"The PEX account is another one: what is posted in {label} stays on the account it is on.")
     return found

@@ -128,7 +128,7 @@ def _rows(connection: Connection, found: Sequence[SettingsVersion]) -> list[Row]
 def _compared(request: BusinessRequest, connection: Connection, found: SettingsVersion) -> HttpResponse:
     numbers = list(_versions(connection).values_list("version", flat=True))
     wanted = request.GET.get("with", "")
-    other = int(wanted) if wanted.isdecimal() and int(wanted) in numbers else connection.settings_version
+    other = _number(wanted) if _number(wanted) in numbers else connection.settings_version
     in_use = other == connection.settings_version
     beside = connection.settings if in_use else _versions(connection).get(version=other).settings
     context = {
@@ -143,6 +143,11 @@ def _compared(request: BusinessRequest, connection: Connection, found: SettingsV
         "draft": bool(connection.draft),
     }
     return render(request, "pages/versions_one.html", context)
+
+
+def _number(text: str) -> int:
+    """The number of a version; -1 for what is none."""
+    return int(text) if text.isdecimal() and len(text) < 10 else -1
 
 
 def _restore(request: BusinessRequest, connection: Connection, found: SettingsVersion) -> HttpResponse:
@@ -162,10 +167,9 @@ def _restore(request: BusinessRequest, connection: Connection, found: SettingsVe
             "then press SAVE. Nothing has changed so far.",
         )
         return redirect(f"{link_to(connection, wrong[0])}?look=1")
-    seen = request.POST.get("seen", "")
     names = versions.names_of(settings, books)
     try:
-        now = versions.keep(connection, settings, names, request.user, note, seen=int(seen) if seen.isdecimal() else -1)
+        now = versions.keep(connection, settings, names, request.user, note, seen=_number(request.POST.get("seen", "")))
     except versions.Overtaken as overtaken:
         messages.warning(request, str(overtaken))
         return redirect("version", connection.system, found.version)
@@ -193,7 +197,8 @@ def _copy(request: BusinessRequest, connection: Connection, chosen: Connection) 
     )
     made = copied(pattern, draft_of(connection), books)
     wrong = _not_standing(made.settings, books)
-    _into_draft(connection, made.settings, f"Copied from {chosen.business.name}", wrong)
+    # Other admins read the note, and need not know of the person's other businesses.
+    _into_draft(connection, made.settings, "Copied from another business", wrong)
     tell = messages.warning if made.left or wrong else messages.success
     tell(request, f"Copied from {chosen.business.name}. {_left(made.left)} Nothing is used before you press SAVE.")
     if wrong:

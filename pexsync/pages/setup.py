@@ -28,10 +28,11 @@ from pexsync.pages.lists import ALL_LISTS, read_books, tags_of
 from pexsync.pages.steps import CONNECTION, Books, Step, StepForm, place_of, steps_of
 from pexsync.pages.steps.sync import name_of
 from pexsync.pages.words import NAMES_OF_KINDS
-from syncjobs import standing
+from syncjobs import first_look, standing
 from syncjobs.views import connection_of, connector_of
 
 TYPED = "typed"  # member of the draft: what a step held when it was left, right or not
+MOST_TYPED = 50_000  # characters of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def step(request: BusinessRequest, system: str, step: str) -> HttpResponse:
     connection, here, books = opened
     if request.method == "POST":
         return _left(request, connection, here, books)
+    first_look.ask(connection)
     form = here.form(books, draft_of(connection), typed=typed(connection, here))
     return _page(request, connection, here, form.looked_at() if "look" in request.GET else form)
 
@@ -186,14 +188,17 @@ def name_in(connection: Connection, step: Step) -> str:
 
 
 def _left(request: BusinessRequest, connection: Connection, here: Step, books: Books) -> HttpResponse:
-    """A step is left by NEXT, BACK or SAVE. What was typed is kept whatever it was."""
-    form = here.form(books, draft_of(connection), typed=request.POST)
-    go, right = request.POST.get("go", "next"), form.is_valid()
+    """A step is left by NEXT, BACK, SAVE or for another one of the row. What was typed is kept whatever it was."""
     with tenancy.scope(request.business.pk):
-        _keep(connection, here, form.settings().stored() if right else None, request.POST)
+        form = _keep(connection, here, books, request.POST)
+    if not here.needed(draft_of(connection)):  # somebody else switched its kind off meanwhile
+        return _switched_off(request, connection, here)
+    go, right = request.POST.get("go", "next"), form.is_valid()
     before, after = _neighbours(connection, here)
     if go == "back":
         return redirect(link_to(connection, before) if before else reverse("connect", args=[connection.system]))
+    if go in {mark.link for mark in stepper(connection, connector_of(connection.system), here.key) if mark.link}:
+        return redirect(go)
     if not right:
         return _page(request, connection, here, form, status=422)
     if go == "review" or after is None:
@@ -208,20 +213,29 @@ def _neighbours(connection: Connection, here: Step) -> tuple[Step | None, Step |
     return steps[place - 1] if place else None, steps[place + 1] if place + 1 < len(steps) else None
 
 
-def _keep(connection: Connection, here: Step, stored: dict[str, Any] | None, posted: QueryDict) -> None:
-    """Called inside a scope: the draft is read again, so that two open pages do not undo each other's steps."""
-    draft = Connection.objects.select_for_update().values_list("draft", flat=True).get(pk=connection.pk)
+def _keep(connection: Connection, here: Step, books: Books, posted: QueryDict) -> StepForm:
+    """Called inside a scope. The draft is read again: what others left or saved since this page was asked for stays."""
+    now = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
+    form, draft = here.form(books, draft_of(now), typed=posted), now.draft
     held = {key: text for key, text in draft.get(TYPED, {}).items() if key != here.key}
-    if stored is None:
-        kept = posted.copy()
-        for name in ("csrfmiddlewaretoken", "go", *example.OWN):
-            kept.pop(name, None)
-        draft = {**draft, TYPED: {**held, here.key: kept.urlencode()}}
-    else:
+    if form.is_valid():
         done = [*dict.fromkeys([*draft.get("steps", []), here.key])]
-        draft = {**draft, **stored, TYPED: held, "steps": done, "saved_at": clock.now().isoformat()}
+        left = {TYPED: held, "steps": done, "saved_at": clock.now().isoformat()}
+        draft = {**draft, **form.settings().stored(), **left}
+    else:
+        draft = {**draft, TYPED: {**held, here.key: _as_text(posted)}}
     Connection.objects.filter(pk=connection.pk).update(draft=draft)
-    connection.draft = draft
+    connection.draft, connection.settings, connection.settings_version = draft, now.settings, now.settings_version
+    return form
+
+
+def _as_text(posted: QueryDict) -> str:
+    """What was typed, to be kept; "" for more than any step has room for."""
+    kept = posted.copy()
+    for name in ("csrfmiddlewaretoken", "go", *example.OWN):
+        kept.pop(name, None)
+    text = kept.urlencode()
+    return text if len(text) <= MOST_TYPED else ""
 
 
 def _page(

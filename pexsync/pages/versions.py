@@ -9,11 +9,13 @@ from connectors.models import Connection, SettingsVersion
 from connectors.records import ACCOUNT, DESCRIPTION, PARTY, Field, Kind, field_name
 from connectors.settings import ONE_PARTY, PURCHASE_DAY, STATIC, FieldSource, Settings
 from pexsync import clock
-from pexsync.accounts.models import User
+from pexsync.accounts.models import Business, User
 from pexsync.accounts.tenancy import scope
 from pexsync.pages import rooms
+from pexsync.pages.lists import fed_elsewhere
 from pexsync.pages.steps.books import Books
 from pexsync.pages.words import NAMES_OF_KINDS
+from syncjobs import window
 
 LABELS = "labels"  # member of stored settings: the names the books had for what was chosen
 NOTE = "note"  # member of a draft: where it came from, kept with the version that SAVE makes of it
@@ -203,7 +205,7 @@ def _own_names(settings: Settings, books: Books) -> dict[str, str]:
 
 
 class Overtaken(Exception):
-    """Somebody else saved meanwhile: the sentence says who."""
+    """What was looked at no longer holds: the sentence says what somebody else did meanwhile."""
 
 
 def keep(
@@ -216,18 +218,25 @@ def keep(
 ) -> Connection:
     """Make these the settings in use, with a version that says who and when; the draft is done with.
 
-    `names` join those kept before. `seen` is the version the person looked at; raises `Overtaken` when it is no longer
-    the one in use. Opens its own scope.
+    `names` join those kept before. `seen` is the version the person looked at. Raises `Overtaken` when another one is
+    in use now, when the company is no longer that of `connection`, and when another connection feeds one of the tags.
+    Opens its own scope.
     """
     with scope(connection.business_id):
+        # Of two connections that begin to feed one tag, the second sees what the first one saved.
+        Business.objects.select_for_update(no_key=True).get(pk=connection.business_id)
         now = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
-        if seen is not None and seen != now.settings_version:
-            raise Overtaken(f"The settings were changed meanwhile, to version {now.settings_version}. Look once more.")
+        if says := _meanwhile(connection, now, settings, names, seen):
+            raise Overtaken(says)
         note = note or now.draft.get(NOTE, "")
+        # Of a kind that was off, and of days before the Start Date, nobody knows what is booked by hand: what would be
+        # sent of them is shown first (rule L9).
+        still = frozenset() if _begins_earlier(settings, Settings.parse(now.settings)) else settings.kinds
+        now.preview_confirmed = {kind: told for kind, told in now.preview_confirmed.items() if kind in still}
         now.settings = {**settings.stored(), LABELS: {**now.settings.get(LABELS, {}), **names}}
         now.draft, now.settings_problem = {}, ""
         now.settings_version += 1
-        now.save(update_fields=["settings", "draft", "settings_problem", "settings_version"])
+        now.save(update_fields=["settings", "draft", "settings_problem", "settings_version", "preview_confirmed"])
         SettingsVersion.objects.create(
             business_id=now.business_id,
             connection=now,
@@ -238,3 +247,23 @@ def keep(
             at=clock.now(),
         )
     return now
+
+
+def _begins_earlier(settings: Settings, before: Settings) -> bool:
+    today = clock.today()
+    return window.manual(settings, today).first < window.manual(before, today).first
+
+
+def _meanwhile(
+    before: Connection, now: Connection, settings: Settings, names: Mapping[str, str], seen: int | None
+) -> str:
+    """What somebody did that makes these settings wrong; "" where nothing was."""
+    if seen is not None and seen != now.settings_version:
+        return f"The settings were changed meanwhile, to version {now.settings_version}. Look once more."
+    if now.company != before.company:
+        return f"The company was changed meanwhile, to {now.company_name}. Look once more."
+    taken = fed_elsewhere(now) if settings.synced else {}
+    for tag in settings.synced.values():
+        if tag in taken:
+            return f"{names.get(f'tag:{tag}', 'A PEX tag')} gets the options of {taken[tag]} meanwhile. Look once more."
+    return ""

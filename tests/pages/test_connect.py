@@ -1,6 +1,7 @@
 """Connecting: every state of a connection, the sign-in at the other system, the company, and leaving."""
 
-from datetime import timedelta
+import re
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +12,7 @@ from django.utils.html import strip_tags
 from connectors.models import Connection, Credential
 from pexsync import clock
 from pexsync.accounts.models import Membership
+from pexsync.pages import connect
 from syncjobs.models import Export, Tally
 from tests import make
 from tests.pages.conftest import sign_in
@@ -332,20 +334,62 @@ def test_each_way_a_sign_in_ends_is_explained(browser, acme, sandbox, travel, en
     assert "Nothing is lost. Settings are kept." in page
 
 
-def test_no_answer_is_no_session_failure(browser, acme, sandbox, settings, travel):
+def test_checks_that_find_the_sign_in_dead_say_session_failure(browser, acme, sandbox):
+    sandbox.worlds["xero"].connections.clear()
+    page = text_of(browser.get("/xero/connect/checks"))
+    acme.connection.refresh_from_db()
+    assert (acme.connection.state, acme.connection.get_state_display()) == ("failed", "Session Failure")
+    assert "somebody disconnected it in Xero" in page
+    assert "Xero Session Failure" in page
+    assert "RE-CONNECT" in text_of(browser.get("/xero/sync"))
+
+
+def test_a_page_whose_checks_find_the_sign_in_dead_is_drawn_anew(browser, sandbox):
+    sandbox.worlds["xero"].connections.clear()
+    answer = browser.get("/xero/connect/checks", headers={"HX-Request": "true"})
+    assert (answer.headers["HX-Refresh"], answer.content) == ("true", b"")
+
+
+@pytest.mark.parametrize(
+    ("fault", "path"),
+    [
+        ({"kind": "status", "status": 503}, ""),
+        ({"kind": "status", "status": 403, "body": '{"Detail": "AuthenticationUnsuccessful"}'}, "Organisation"),
+        ({"kind": "status", "status": 429, "headers": {"Retry-After": "3600"}}, ""),
+        ({"kind": "status", "status": 403, "body": "<html>Access Denied</html>", "content_type": "text/html"}, ""),
+    ],
+)
+def test_checks_that_learn_nothing_are_no_session_failure(browser, acme, sandbox, fault, path):
+    sandbox.faults.add(**fault, system="xero-api", path=path, times=None)
+    assert "Your sign-in and your settings stay as they are." in text_of(browser.get("/xero/connect/checks"))
+    acme.connection.refresh_from_db()
+    assert acme.connection.ready
+
+
+def silent_since(browser) -> str:
+    """Since when the checks say that nobody answers; "" where they say no such thing."""
+    found = re.search(r"Xero is not answering \(since (\d\d:\d\d)\)\.", text_of(browser.get("/xero/connect/checks")))
+    return found[1] if found else ""
+
+
+def minute(at: datetime) -> str:
+    return f"{at.astimezone(clock.EASTERN):%H:%M}"
+
+
+def test_no_answer_is_no_session_failure(browser, acme, settings, travel):
     there = settings.XERO_API_URL
     settings.XERO_API_URL = "http://127.0.0.1:9"
-    begun = clock.now()
-    for _ in range(2):
-        page = text_of(browser.get("/xero/connect/checks"))
-        assert f"Xero is not answering (since {begun.astimezone(clock.EASTERN):%H:%M})." in page
-        travel(minutes=10)
+    before = clock.now()
+    since = silent_since(browser)
+    assert since in (minute(before), minute(clock.now()))
+    travel(minutes=10)
+    assert silent_since(browser) == since
     acme.connection.refresh_from_db()
     assert acme.connection.ready
     settings.XERO_API_URL = there
-    assert "is not answering" not in text_of(browser.get("/xero/connect/checks"))
+    assert not silent_since(browser)
     settings.XERO_API_URL = "http://127.0.0.1:9"
-    assert f"since {clock.now().astimezone(clock.EASTERN):%H:%M}" in text_of(browser.get("/xero/connect/checks"))
+    assert silent_since(browser) not in ("", since)
 
 
 def test_a_sign_in_that_lives_can_be_made_anew(browser):
@@ -432,6 +476,23 @@ def test_a_connection_that_has_a_sign_in_borrows_none(browser, acme, second):
     assert "That sign-in cannot be used here any more." in text_of(answer)
     acme.connection.refresh_from_db()
     assert (acme.connection.credential_id, acme.connection.ready) == (before, True)
+
+
+def test_a_sign_in_somebody_made_meanwhile_stays(client, acme, second, monkeypatch):
+    """Two tabs: while one picks a sign-in to use, the other comes back from Xero."""
+    theirs, real = sign_in(client, second.user, second.business), connect._borrow
+
+    def late(connection: Connection, lender: Connection) -> bool:
+        own = Credential.store(second.business, "xero", second.user, {}, None)
+        Connection.objects.filter(pk=connection.pk).update(state="ready", credential=own, company=second.books.id)
+        return real(connection, lender)
+
+    monkeypatch.setattr(connect, "_borrow", late)
+    answer = theirs.post("/xero/connect/link", {"from": acme.connection.pk}, follow=True)
+    assert "Somebody signed in here meanwhile. Nothing was changed." in text_of(answer)
+    second.connection.refresh_from_db()
+    assert second.connection.ready
+    assert second.connection.credential_id != acme.connection.credential_id
 
 
 def test_disconnect_asks_first_and_says_what_stays(browser, acme):

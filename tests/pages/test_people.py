@@ -169,6 +169,21 @@ class TestMany:
         other.refresh_from_db()
         assert other.state == State.CLOSED
 
+    def test_what_no_database_takes_is_left_out_of_what_was_typed(self, browser, a_row):
+        row = a_row("Shop", state="held", cause=Cause.MISSING)
+        for _ in range(2):
+            a_row("Other", state="held", cause=Cause.DOUBLED)
+        assert "Shop" in page_of(browser, "/xero/transactions?cause=missing%00&q=Sh%00op")
+        everything = {"all": "1", "view": "held\0", "cause": "missing\0", "q": "Sh\0op"}
+        press(browser, **everything, action="by_hand", remark="No\0.", sure="1")
+        assert row.events.latest("pk").says == "Entered by hand by Ann: No."
+        assert Export.objects.filter(state=State.CLOSED).count() == 1
+
+    def test_a_search_as_long_as_a_book_finds_nothing(self, browser, a_row):
+        a_row("Shop")
+        assert "Nothing was changed." in press(browser, action="send", all="1", q="x" * 60_000)
+        assert "No transaction answers to that." in page_of(browser, f"/xero/transactions?q={'x' * 60_000}")
+
     def test_more_than_fit_are_said_to_be_the_first(self, browser, a_row, monkeypatch):
         monkeypatch.setattr(people, "MOST", 2)
         for _ in range(3):

@@ -1,18 +1,22 @@
 """The setup: each step kept as it is left, nothing typed is ever lost, SAVE makes a version."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from connectors.models import Connection, SettingsVersion
 from connectors.records import Kind
 from connectors.settings import Settings
 from pexsync import clock
+from pexsync.pages import setup
 from syncjobs.window import one_year_before
+from tests.pages.conftest import sign_in
 from tests.pages.setting_up import ALL_KINDS, MERCHANTS, SYNC, accounts_by_tag, bank, leave, save, walk
 
 
@@ -170,6 +174,15 @@ def test_what_was_typed_stays_although_it_is_not_right(browser, fresh, go):
     assert 'value="junk"' in shown
     assert 'name="kind_purchase" checked' not in shown
     assert '<option value="all" selected>' in shown
+
+
+def test_opening_another_step_keeps_what_was_typed_and_leads_nowhere_else(browser, fresh):
+    wrong = {**SYNC, "start_date": "1999-01-02"}
+    assert leave(browser, "sync", wrong, go="/xero/connect").url == "/xero/connect"
+    assert 'value="1999-01-02"' in page(browser, "/xero/setup/sync")
+    right = {**SYNC, "start_date": clock.today().isoformat()}
+    for elsewhere in ("https://elsewhere.example/", "/xero/disconnect", ""):
+        assert leave(browser, "sync", right, go=elsewhere).url == "/xero/setup/options"
 
 
 def test_errors_are_summed_up_and_linked_to_their_fields(browser, fresh):
@@ -398,3 +411,55 @@ def test_names_from_the_books_are_text(browser, acme):
 
 def test_an_unknown_step_is_not_there(browser):
     assert browser.get("/xero/setup/nosuch").status_code == 404
+
+
+def meanwhile(monkeypatch, what: Callable[[], Any]) -> None:
+    """Let something happen while the next step asks the books."""
+    real = setup.read_books
+
+    def between(*asked: Any) -> Any:
+        monkeypatch.setattr(setup, "read_books", real)
+        what()
+        return real(*asked)
+
+    monkeypatch.setattr(setup, "read_books", between)
+
+
+def test_two_people_at_once_undo_no_step_of_each_other(browser, acme, monkeypatch):
+    theirs = sign_in(Client(), acme.user, acme.business)
+    meanwhile(monkeypatch, lambda: leave(theirs, "contacts", {**MERCHANTS, "clean_names": ""}))
+    leave(browser, "purchases", {"late_receipts": "on"})
+    assert (draft(acme).clean_names, draft(acme).receipts) == (False, False)
+    assert draft(acme).fields["account"].tag == acme.expense_tag.tag_id
+
+
+def test_a_step_left_while_somebody_saves_builds_on_what_was_saved(browser, acme, monkeypatch):
+    theirs = sign_in(Client(), acme.user, acme.business)
+    leave(theirs, "contacts", {**MERCHANTS, "clean_names": ""})
+    meanwhile(monkeypatch, lambda: save(theirs))
+    leave(browser, "purchases", {"late_receipts": "on"})
+    assert not saved(acme).clean_names
+    assert (draft(acme).clean_names, draft(acme).receipts) == (False, False)
+
+
+def test_a_step_whose_kind_somebody_switched_off_meanwhile_leads_to_its_switch(browser, acme, monkeypatch):
+    acme.all_kinds()
+    theirs = sign_in(Client(), acme.user, acme.business)
+    meanwhile(monkeypatch, lambda: leave(theirs, "sync", {**SYNC, "start_date": clock.today().isoformat()}))
+    assert leave(browser, "fees", {}).url == "/xero/setup/sync#id_kind_fee"
+    assert "Fee Options are not needed: fees are switched off." in page(browser, "/xero/setup/sync")
+
+
+@pytest.mark.parametrize("sent", ["no\0thing", "x" * 300, "two\nlines"])
+def test_what_no_list_ever_held_is_no_choice_even_while_the_books_are_silent(browser, acme, settings, sent):
+    settings.XERO_API_URL = settings.XERO_IDENTITY_URL = "http://127.0.0.1:9"
+    answer = leave(browser, "contacts", {"party_mode": "one", "party": sent})
+    assert answer.status_code == 422
+    assert "Choose one of the list." in answer.content.decode()
+    assert draft(acme).party == ""
+
+
+def test_more_than_a_step_has_room_for_is_not_kept(browser, acme):
+    leave(browser, "sync", {"start_date": "junk" * 20_000})
+    acme.connection.refresh_from_db()
+    assert len(str(acme.connection.draft)) < 1000

@@ -47,7 +47,7 @@ def test_a_changed_setting_is_shown_as_it_was_and_as_it_will_be(browser, acme):
 
 def test_a_note_is_kept_with_the_version(browser, acme):
     walk(browser, acme)
-    save(browser, note="The auditors asked")
+    save(browser, note=" The auditors\0 asked ")
     assert SettingsVersion.objects.get(connection=acme.connection).note == "The auditors asked"
 
 

@@ -4,6 +4,9 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from django.forms import Select
+from django.test.signals import template_rendered
+from pytest_django.asserts import assertHTMLEqual
 
 from connectors.connector import Connector
 from connectors.records import Field, Kind, Option
@@ -19,6 +22,7 @@ from pexsync.pages.steps import (
     TagOptions,
     steps_of,
 )
+from pexsync.pages.steps.form import LongSelect
 from tests.pages.setting_up import books, typed
 
 DAY = date(2026, 5, 3)
@@ -406,3 +410,36 @@ def test_a_system_whose_rebates_stand_alone_needs_no_purchases():
     members = typed(approved_only="all", kind_rebate="on", start_date="2026-05-01")
     form = SyncOptions(books(connector=Alone, today=DAY), PURCHASES, members)
     assert form.is_valid()
+
+
+# --- long lists -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chosen", ["", "<b>", "429"])
+def test_a_long_select_is_drawn_as_any_other(chosen):
+    choices = [("", "Choose"), ("<b>", 'A "sign" & <script>'), ("Group's", [("429", "429 General"), ("x", "X")])]
+    attrs = {"class": "select", "aria-describedby": "party-error"}
+    drawn, plain = (
+        each(attrs=attrs, choices=choices).render("party", chosen, {"id": "id_party"}) for each in (LongSelect, Select)
+    )
+    assertHTMLEqual(drawn, plain)
+    assert drawn.count(" selected") == 1
+
+
+def test_thousands_of_contacts_take_no_template_each():
+    """They take Django's own select seconds."""
+
+    def templates(contacts: int) -> int:
+        form = PurchaseContactOptions(
+            books(options={"party": [Option(f"p{n}", f"Contact {n}") for n in range(contacts)]}), PURCHASES
+        )
+        drawn: list[object] = []
+
+        def one_more(**facts: object) -> None:
+            drawn.append(facts)
+
+        template_rendered.connect(one_more)
+        assert str(form["party"]).count("<option") == contacts + 1
+        return len(drawn)
+
+    assert templates(300) == templates(3)

@@ -67,6 +67,23 @@ def test_books_that_do_not_answer_leave_what_is_known(browser, acme, sandbox):
     sandbox.faults.clear()
 
 
+def test_a_sign_in_that_has_ended_is_told_on_every_page(browser, acme, sandbox):
+    feed(acme)
+    sandbox.worlds["xero"].connections.clear()
+    assert "somebody disconnected it in Xero" in shown(browser)
+    acme.connection.refresh_from_db()
+    assert acme.connection.get_state_display() == "Session Failure"
+    assert "Xero needs you to sign in again." in shown(browser)
+
+
+def test_pex_that_lets_nobody_in_is_no_failure_of_the_books(browser, acme, sandbox):
+    feed(acme)
+    sandbox.faults.add("status", system="pex", status=401, times=None)
+    assert "What the next sync would do cannot be told now." in shown(browser)
+    acme.connection.refresh_from_db()
+    assert acme.connection.ready
+
+
 def test_twins_are_named_with_how_they_are_told_apart(browser, acme):
     acme.books.add_account("601", "Travel")
     acme.books.add_account("602", "Travel")
@@ -108,6 +125,10 @@ class TestHeld:
         answer = browser.post(f"{PAGE}/apply", facts, follow=True)
         assert "That list has changed since you looked." in answer.content.decode()
         assert Feed.objects.get().allowed == []
+
+    def test_a_tag_is_named_without_what_no_database_takes(self, browser, acme):
+        held = self.held(acme)
+        assert browser.post(f"{PAGE}/apply", {"tag": f"{held.tag_id}\0", "seen": "x"}).status_code == 302
 
     def test_nobody_agrees_for_another_business(self, client, acme, rival):
         held = self.held(acme)

@@ -1,5 +1,6 @@
 """Settings that were: each version in words, going back to one, and copying those of another business."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from connectors.records import Field, Kind, Option
 from connectors.settings import ONE_PARTY, STATIC, TAG, FieldSource, Settings
 from connectors.xero.connector import Xero
 from pexsync import clock
+from pexsync.accounts import tenancy
 from pexsync.accounts.models import Membership
 from pexsync.pages import versions
 from pexsync.pages.copying import Pattern, copied
@@ -137,10 +139,10 @@ def test_names_are_kept_by_what_was_chosen():
 
 def test_the_list_says_who_changed_what_and_when(browser, acme):
     saved(acme)
-    saved(acme, fields=account(acme, "449"), note="Copied from Rival")
+    saved(acme, fields=account(acme, "449"), note="After the audit")
     shown = words(browser.get("/xero/settings"))
     assert "Version 3 in use" in shown
-    assert "Ann · Copied from Rival" in shown
+    assert "Ann · After the audit" in shown
     assert "Expense Account PEX Tag: Expense Account 449 Motor Vehicle Expenses" in shown
     assert shown.index("Version 3") < shown.index("Version 2")
     assert "The first version." in shown
@@ -203,6 +205,76 @@ def test_what_somebody_saved_meanwhile_is_not_undone_unseen(browser, acme):
     acme.connection.refresh_from_db()
     assert acme.connection.settings_version == 4
     assert browser.post("/xero/settings/2", {}).url == "/xero/settings/2"
+
+
+def feeding(world: make.World) -> Connection:
+    """A second connection of the business, which feeds the tag of expense accounts."""
+    return Connection.objects.create(
+        business=world.business,
+        system="other",
+        state="ready",
+        installed_at=clock.now(),
+        settings=Settings(synced={"department": world.expense_tag.tag_id}).stored(),
+    )
+
+
+def test_a_tag_that_another_connection_began_to_feed_meanwhile_is_not_fed_twice(acme):
+    feeding(acme)
+    with pytest.raises(versions.Overtaken, match="Expense Account gets the options of a field in other meanwhile"):
+        saved(acme, synced={"account": acme.expense_tag.tag_id})
+    acme.connection.refresh_from_db()
+    assert (acme.connection.settings_version, acme.connection.settings.get("synced")) == (1, {})
+
+
+@pytest.mark.skipif(database.vendor == "sqlite", reason="SQLite lets one write after the other")
+def test_of_two_connections_that_begin_to_feed_one_tag_at_once_one_is_told(acme):
+    other = feeding(acme)
+    Connection.objects.filter(pk=other.pk).update(settings={})
+    wanted, done = Settings(synced={"any": acme.expense_tag.tag_id}), []
+
+    def second() -> None:
+        try:
+            versions.keep(other, wanted, {}, acme.user)
+        except versions.Overtaken:
+            done.append("told")
+        finally:
+            database.close()
+
+    with tenancy.scope(acme.business.pk):
+        saved(acme, synced={"account": acme.expense_tag.tag_id})
+        late = threading.Thread(target=second)
+        late.start()
+        waits_for_a_lock(late)
+    late.join()
+    assert done == ["told"]
+
+
+def waits_for_a_lock(thread: threading.Thread) -> None:
+    """Return once some statement waits for another's lock, or the thread has ended without waiting."""
+    waiting = "select count(*) from pg_locks where not granted"
+    while thread.is_alive():
+        with database.cursor() as cursor:
+            cursor.execute(waiting)
+            if cursor.fetchone()[0]:
+                return
+
+
+def test_settings_looked_at_for_one_company_are_not_kept_for_another(acme):
+    acme.connection.refresh_from_db()
+    Connection.objects.filter(pk=acme.connection.pk).update(company="another", company_name="Another LLC")
+    with pytest.raises(versions.Overtaken, match="changed meanwhile, to Another LLC"):
+        versions.keep(acme.connection, Settings(), {}, acme.user)
+    assert not SettingsVersion.objects.exists()
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-1", "x\0"])
+def test_a_version_that_is_no_number_is_none(browser, acme, number):
+    saved(acme)
+    saved(acme, receipts=False)
+    assert "RESTORE VERSION 2" in words(browser.get("/xero/settings/2", {"with": number}))
+    browser.post("/xero/settings/2", {"seen": number})
+    acme.connection.refresh_from_db()
+    assert acme.connection.settings_version == 3
 
 
 def test_what_is_gone_from_the_books_is_mended_in_the_setup_first(browser, acme):
@@ -399,7 +471,9 @@ def test_settings_of_ones_other_business_are_copied_into_the_draft(browser, acme
 
     seen = shown.content.decode().partition('name="seen" value="')[2].partition('"')[0]
     theirs.post("/xero/setup/review", {"seen": seen})
-    assert SettingsVersion.objects.get(connection=second.connection).note == "Copied from Acme Builders"
+    kept = SettingsVersion.objects.get(connection=second.connection)
+    assert kept.note == "Copied from another business"
+    assert "Acme" not in str(kept.settings)
 
 
 def test_what_is_left_open_is_told_and_asked_first(browser, acme, second):

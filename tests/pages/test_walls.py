@@ -72,12 +72,13 @@ def test_strangers_are_sent_to_sign_in(client, acme, address):
     assert client.get(address).url.startswith("/sign-in")
 
 
-@pytest.mark.parametrize("address", ["/apps/xero/install", "/xero/sync/start", "/xero/disconnect", "/xero/setup/sync"])
-def test_changes_need_their_token(acme, address):
+def test_changes_need_their_token(acme, a_run):
+    run = a_run(status="running")
     browser = sign_in(Client(enforce_csrf_checks=True), acme.user, acme.business)
-    answer = browser.post(address)
-    assert answer.status_code == 403
-    assert "This page was open too long" in answer.content.decode()
+    for pattern in WITH_SYSTEM:
+        answer = browser.post(address_of(pattern, run.pk))
+        assert answer.status_code == 403, pattern.name
+        assert "This page was open too long" in answer.content.decode()
 
 
 def test_pages_may_not_run_or_style_inline(browser, acme, a_run, a_row):

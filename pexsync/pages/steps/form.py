@@ -1,12 +1,38 @@
 """What all steps of the setup share: a form that reads the draft of the settings and gives the next one."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 from django import forms
+from django.forms.utils import flatatt
 from django.http import QueryDict
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from connectors.settings import Settings
 from pexsync.pages.steps.books import GONE, Books, Choices
+
+LONGEST = 250  # characters of an id: "static:" before one of the books
+
+
+class LongSelect(forms.Select):
+    """A select that may hold thousands: Django's own takes two templates for each option, and seconds for all."""
+
+    def render(self, name: str, value: Any, attrs: Mapping[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        given = self.build_attrs({"name": name, **self.attrs}, dict(attrs or {}))
+        return format_html("<select{}>{}</select>", flatatt(given), _options(self.choices, str(value or "")))
+
+
+def _options(choices: Iterable[Any], chosen: str) -> SafeString:
+    return format_html_join("\n", "{}", ((_option(key, label, chosen),) for key, label in choices))
+
+
+def _option(key: str, label: Any, chosen: str) -> SafeString:
+    """One option, or a group of them where the label is a list."""
+    if not isinstance(label, str):
+        return format_html('<optgroup label="{}">{}</optgroup>', key, _options(label, chosen))
+    form = '<option value="{}" selected>{}</option>' if key == chosen else '<option value="{}">{}</option>'
+    return format_html(form, key, label)
 
 
 class StepForm(forms.Form):
@@ -57,9 +83,9 @@ class StepForm(forms.Form):
     def choose(self, name: str, label: str, choices: Choices, initial: str) -> None:
         """Add a select. What a person sent is a choice too: whether it may stay is said in `clean`, in words."""
         sent = self.data.get(name, "") if self.is_bound else ""
-        chooser = forms.ChoiceField(label=label, required=False, widget=forms.Select(attrs={"class": "select"}))
-        chooser.choices = choices
-        if sent and not chooser.valid_value(sent):
+        chooser = forms.ChoiceField(label=label, required=False, widget=LongSelect(attrs={"class": "select"}))
+        chooser.choices, chooser.error_messages["invalid_choice"] = choices, "Choose one of the list."
+        if sent and not chooser.valid_value(sent) and len(sent) <= LONGEST and sent.isprintable():
             chooser.choices = [*choices, (sent, GONE)]
         self.fields[name] = chooser
         self.initial[name] = initial

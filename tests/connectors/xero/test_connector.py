@@ -88,6 +88,13 @@ def test_a_practice_is_no_company_and_a_nameless_one_has_a_name(acme, xero):
     ]
 
 
+def test_of_a_company_s_name_what_can_be_kept_is_taken(acme, xero):
+    for one in acme.world.connections.values():
+        one.tenant_name = "A" * 4000
+
+    assert [len(company.name) for company in xero.companies()] == [200]
+
+
 def test_the_address_is_the_same_on_every_installation(xero, settings):
     settings.PEX_DASHBOARD_URL = "https://dashboard.pexcard.com"
 
