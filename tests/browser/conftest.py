@@ -23,6 +23,7 @@ from pexsync.accounts.models import Business, User
 from pexsync.celery import app
 from syncjobs import tasks
 from tests import make
+from tests.browser.companies import Company, company_of
 from tests.browser.eyes import Eyes
 from tests.pages.conftest import a_row, a_run, change, rival, sign_in  # noqa: F401  # the same rows as the pages' tests
 
@@ -46,21 +47,6 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
-
-
-@pytest.fixture
-def product(live_server, settings, sandbox, tmp_path) -> Iterator[str]:
-    """Where people open PEX Sync: by the address PEX and Xero know it by, with nobody in it yet."""
-    make.point_at(settings, sandbox)
-    sandbox.product_url = settings.PUBLIC_URL = live_server.url
-    policy = deepcopy(settings.CONTENT_SECURITY_POLICY)
-    policy["DIRECTIVES"]["form-action"] = ["'self'", sandbox.url]
-    settings.CONTENT_SECURITY_POLICY = policy
-    settings.SHOW_PARTS = True
-    settings.CLOCK_FILE = sandbox.clock.path = tmp_path / "clock.json"
-    cache.clear()
-    yield live_server.url
-    sandbox.clock.path = None
 
 
 class Worker:
@@ -99,6 +85,22 @@ def hired() -> Iterator[Worker]:
 
 
 @pytest.fixture
+def product(live_server, settings, sandbox, tmp_path, hired) -> Iterator[str]:
+    """Where people open PEX Sync: by the address PEX and Xero know it by, with nobody in it yet."""
+    make.point_at(settings, sandbox)
+    sandbox.product_url = settings.PUBLIC_URL = live_server.url
+    policy = deepcopy(settings.CONTENT_SECURITY_POLICY)
+    policy["DIRECTIVES"]["form-action"] = ["'self'", sandbox.url]
+    settings.CONTENT_SECURITY_POLICY = policy
+    settings.SHOW_PARTS = True
+    settings.CLOCK_FILE = sandbox.clock.path = tmp_path / "clock.json"
+    cache.clear()
+    yield live_server.url
+    hired.rest()  # pages send a worker to look into PEX
+    sandbox.clock.path = None
+
+
+@pytest.fixture
 def worker(hired, product) -> Iterator[Worker]:
     yield hired
     hired.rest()
@@ -114,6 +116,16 @@ def sweep() -> Callable[[], None]:
 def acme(product, sandbox) -> make.World:
     """Acme, connected and set up; nothing was synced yet."""
     return make.world(sandbox)
+
+
+@pytest.fixture
+def untouched(product, sandbox) -> Company:
+    """Acme before it has heard of PEX Sync: two purchases to book, one that lacks its tag."""
+    found = company_of(sandbox, "Acme Builders", "Prepaid", 4410)
+    found.buys("84.20", "Target #0973226", receipts=["pdf"])
+    found.buys("31.00", "Pilot Hill Fuel", account="449")
+    found.buys("9.99", "Corner Cup", account="")
+    return found
 
 
 @pytest.fixture

@@ -8,9 +8,12 @@ from decimal import Decimal
 import pytest
 from playwright.sync_api import Page, expect
 
+from connectors.records import Kind
 from pexsync import clock
 from syncjobs import runs
-from syncjobs.models import RunResult, Tally
+from syncjobs.models import MirrorRead, RunResult, Tally
+from tests import make
+from tests.browser import walk
 from tests.browser.eyes import NARROW, Eyes, look_over, resize
 
 pytestmark = pytest.mark.browser
@@ -49,6 +52,8 @@ def full(acme, change, a_run, a_row) -> None:
     acme.business.glance, acme.business.glance_at = GLANCE, clock.now()
     acme.business.save()
     change(preview_confirmed={"purchase": {}})
+    day, at = clock.today(), clock.now()
+    MirrorRead.objects.create(business=acme.business, first=day, last=day, began_at=at, ended_at=at)
     for status in ("success", "partial", "failed", "cancelled"):
         a_run(status=status, rows_due=118, rows_posted=116, says="2 need you.", fields_due=2, fields_done=1)
     a_row(merchant="Target #0973226", receipts=2)
@@ -144,9 +149,66 @@ def test_choosing_the_company(look, desk, acme, eyes):
     look("/xero/company", "Tenant Selection", act=choose_what_is_gone)
 
 
+STEPS = ("sync", "options", "accounts", "purchases", "contacts", "fees", "rebates")
+
+
 def test_the_steps_of_the_setup(look, desk, acme):
-    for step in ("sync", "accounts", "purchases", "contacts"):
+    acme.purchase("118.35", merchant="Granite & Gable Lumber #0114")
+    acme.sync()
+    acme.all_kinds(tracking=["Project"])
+    for step in STEPS:
         look(f"/xero/setup/{step}", "Configure")
+    look("/xero/setup/review", "Review your settings")
+
+
+def test_the_steps_of_the_first_setup(look, desk, acme, change):
+    change(settings={}, settings_version=0, draft={})
+    for step in STEPS[:-2]:
+        look(f"/xero/setup/{step}", "Configure")
+
+
+def test_the_review_of_what_changes(look, desk, acme):
+    walk.change_merchant_names(desk)
+    look("/xero/setup/review", "Review your settings")
+    expect(desk.get_by_role("heading", name="What changes")).to_be_visible()
+
+
+def test_versions_of_the_settings(look, desk, acme, sandbox):
+    make.world(sandbox, "Rival Roofing", 5520, "ann.admin")
+    look("/xero/settings", "Versions of the settings")
+    for note in ("Names as the network gives them", ""):
+        walk.change_merchant_names(desk)
+        walk.save(desk, note)
+    look("/xero/settings", "Versions of the settings")
+    expect(desk.locator(".versions > li")).to_have_count(2)
+    for link in ("Compare or restore", "Show all settings"):
+        desk.goto("/xero/settings")
+        desk.get_by_role("link", name=link).click()
+        look(desk.url, "Version")
+    look("/xero/settings/copy", "Copy settings from another business")
+    expect(desk.get_by_role("button", name="COPY from Rival Roofing")).to_be_visible()
+
+
+def test_lists_and_the_statement_before_and_after_a_sync(look, desk, acme, change, worker):
+    look("/xero/tags", "Tag options from Xero")
+    look("/xero/statement", "Statement of your PEX account")
+    acme.purchase("84.20", merchant="Target #0973226")
+    category, tag = acme.all_kinds(tracking=["Project"]).tracking["Project"]
+    acme.set(synced={"account": acme.expense_tag.tag_id, f"tracking:{category.id}": tag.tag_id})
+    look("/xero/tags", "Tag options from Xero", act=open_all)
+    change(preview_confirmed={kind.value: {} for kind in Kind})
+    run = runs.start(acme.connection, acme.user)
+    worker.rest()
+    look("/xero/tags", "Tag options from Xero", act=open_all)
+    look(f"/xero/runs/{run.pk}", "Sync of", act=open_all)
+    expect(desk.locator("#lists li")).to_have_count(2)
+    look("/xero/statement", "Statement of your PEX account")
+    expect(desk.get_by_role("link", name="DOWNLOAD OFX")).to_be_visible()
+
+
+def open_all(page: Page) -> None:
+    for summary in page.locator("main summary").all():
+        summary.click()
 
 
 def test_the_steps_of_the_setup_with_something_to_fix(look, desk, eyes, change):

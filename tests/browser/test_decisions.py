@@ -37,7 +37,7 @@ def test_a_held_purchase_is_sent_anyway_and_the_page_tells_its_story(desk, acme,
     desk.get_by_role("button", name="SYNC", exact=True).click()
     expect(desk.locator("#history tbody tr").first.locator(".chip.bad")).to_be_visible(timeout=LONG)
 
-    desk.get_by_role("link", name=re.compile("^SHOW")).click()
+    desk.get_by_role("link", name=re.compile("^DECIDE")).click()
     desk.get_by_role("button", name=re.compile("^Send anyway.*Home Depot")).click()
     toast = desk.locator(".toast")
     expect(toast).to_contain_text("It goes with the next sync.")

@@ -3,39 +3,23 @@
 import re
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from pexsync import clock
 from tests.browser import walk
+from tests.browser.companies import Company
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def companies(sandbox, product) -> tuple[Any, Any]:
-    """Acme at PEX and at Xero, before it has heard of PEX Sync: two purchases to book, one that lacks its tag."""
-    pex = sandbox.worlds["pex"].add_business(name="Acme Builders", business_id=4410)
-    pex.add_admin(username="ann.admin", first="Ann", last="Admin")
-    card = pex.add_cardholder("Carla", "Cole")
-    tag = pex.add_tag("Expense Account", options=[("429", "General Expenses"), ("449", "Motor Vehicle Expenses")])
-    pex.add_purchase("84.20", merchant="Target #0973226", card=card, tags={tag.tag_id: "429"}, receipts=["pdf"])
-    pex.add_purchase("31.00", merchant="Pilot Hill Fuel", card=card, tags={tag.tag_id: "449"})
-    pex.add_purchase("9.99", merchant="Corner Cup", card=card)
-    xero = sandbox.worlds["xero"]
-    books = xero.add_organisation(name="Acme Builders LLC", short_code="!ACME1")
-    books.add_bank_account("PEX Cash Account")
-    for code, name in (("429", "General Expenses"), ("449", "Motor Vehicle Expenses")):
-        books.add_account(code, name)
-    xero.add_user("Nora Lind", "nora@acme.example", [books])
-    return pex, books
+def acme(untouched) -> Company:
+    return untouched
 
 
-def test_from_sign_in_to_the_books(page: Page, product, companies, worker):
-    pex, books = companies
-
+def test_from_sign_in_to_the_books(page: Page, product, acme, worker):
     walk.sign_in(page)
     walk.install(page)
     walk.connect(page, "Acme Builders LLC")
@@ -47,7 +31,7 @@ def test_from_sign_in_to_the_books(page: Page, product, companies, worker):
 
     walk.press_sync(page)
     expect(walk.heading(page)).to_contain_text("ready to send")
-    assert not books.live()
+    assert not acme.books.live()
     page.locator("#confirm").click()
     ended = page.locator("#history tbody tr").first
     expect(ended).to_contain_text("Partial")
@@ -65,13 +49,13 @@ def test_from_sign_in_to_the_books(page: Page, product, companies, worker):
     expect(record.get_by_text("General Expenses").first).to_be_visible()
     expect(record.get_by_role("link", name=re.compile(r"\.pdf$"))).to_be_visible()
 
-    assert sorted(Decimal(one.total) for one in books.live()) == [Decimal("31.00"), Decimal("84.20")]
-    noted = {one.merchant: [note.text for note in one.notes] for one in pex.transactions.values()}
+    assert sorted(Decimal(one.total) for one in acme.books.live()) == [Decimal("31.00"), Decimal("84.20")]
+    noted = {one.merchant: [note.text for note in one.notes] for one in acme.pex.transactions.values()}
     assert noted["Corner Cup"] == []
     assert all(any(note.startswith("Synced with Xero") for note in noted[name]) for name in list(noted)[:2])
 
 
-def test_launched_from_the_dashboard_of_pex(page: Page, product, sandbox, companies):
+def test_launched_from_the_dashboard_of_pex(page: Page, product, sandbox, acme):
     page.goto(f"{sandbox.url}/pex-dashboard/apps")
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name="LAUNCH").first.click()
@@ -81,7 +65,7 @@ def test_launched_from_the_dashboard_of_pex(page: Page, product, sandbox, compan
     expect(page.locator(".rail")).to_contain_text("Acme Builders")
 
 
-def test_xero_declined_leaves_everything_as_it_was(page: Page, product, companies):
+def test_xero_declined_leaves_everything_as_it_was(page: Page, product, acme):
     walk.sign_in(page)
     walk.install(page)
     page.get_by_role("button", name="CONNECT").click()

@@ -25,6 +25,13 @@ def install(page: Page) -> None:
 
 
 def connect(page: Page, company: str) -> None:
+    """Consent, choose the company, and go on once everything is found to be ready."""
+    consent(page, company)
+    expect(page.locator("#checks")).to_contain_text("OK")
+    page.get_by_role("link", name="NEXT", exact=True).click()
+
+
+def consent(page: Page, company: str) -> None:
     """Consent as the first of Xero's people, and choose the company."""
     page.get_by_role("button", name="CONNECT").click()
     page.get_by_role("button", name="Sign in").click()
@@ -33,8 +40,6 @@ def connect(page: Page, company: str) -> None:
     expect(page.get_by_label("Organization")).to_contain_text(company)
     page.get_by_role("button", name="CONFIRM").click()
     expect(page.locator(".toast")).to_have_text(re.compile(f"Connected to {company}."))
-    expect(page.locator("#checks")).to_contain_text("OK")
-    page.get_by_role("link", name="NEXT", exact=True).click()
 
 
 def choose_what(page: Page, since: date) -> None:
@@ -62,17 +67,35 @@ def choose_purchases_and_contacts(page: Page) -> None:
     expect(heading(page)).to_have_text("Configure how purchases populate your Xero spend money transactions")
     page.get_by_label("Attachments").check()
     forward(page)
-    page.get_by_label("Create a contact for each unique merchant").check()
-    page.get_by_label("Use standardized merchant names").check()
+    choose_merchants(page)
     save(page)
 
 
-def save(page: Page) -> None:
+def choose_merchants(page: Page) -> None:
+    page.get_by_label("Create a contact for each unique merchant").check()
+    page.get_by_label("Use standardized merchant names").check()
+
+
+def save(page: Page, note: str = "") -> None:
     """SAVE on the last step shows everything once more, SAVE there holds it."""
     page.get_by_role("button", name="SAVE").click()
+    save_review(page, note)
+
+
+def save_review(page: Page, note: str = "") -> None:
     expect(heading(page)).to_have_text("Review your settings")
+    if note:
+        page.get_by_label("Note").fill(note)
     page.get_by_role("button", name="SAVE").click()
     expect(heading(page)).to_have_text("Sync to Xero")
+
+
+def change_merchant_names(page: Page) -> None:
+    """Change a setting in use, and leave the step open."""
+    page.goto("/xero/setup/contacts")
+    page.get_by_label("Use standardized merchant names").click()
+    page.get_by_role("button", name="BACK").click()
+    page.goto("/xero/setup/contacts")
 
 
 def choose(select: Locator, text: str) -> None:
