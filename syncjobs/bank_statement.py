@@ -44,23 +44,27 @@ def page(request: BusinessRequest, system: str) -> HttpResponse:
 @require_safe
 @needs(*CONNECTOR)
 def as_csv(request: BusinessRequest, system: str) -> HttpResponse:
-    connection_of(request, system)
-    month = _asked(request)
-    told = statement(request.business, month) if month else None
-    if month is None or told is None:
-        return _page(request, system, month)
-    return _file(statement_file.as_csv(told, harmless), f"{_name(month)}.csv", "text/csv; charset=utf-8")
+    told = _told(request, system)
+    if isinstance(told, HttpResponse):
+        return told
+    return _file(statement_file.as_csv(told, harmless), f"{_name(told)}.csv", "text/csv; charset=utf-8")
 
 
 @require_safe
 @needs(*CONNECTOR)
 def as_ofx(request: BusinessRequest, system: str) -> HttpResponse:
+    told = _told(request, system)
+    if isinstance(told, HttpResponse):
+        return told
+    return _file(statement_file.as_ofx(told), f"{_name(told)}.ofx", "application/x-ofx")
+
+
+def _told(request: BusinessRequest, system: str) -> Statement | HttpResponse:
+    """The statement that was asked for, or the page that says why there is none."""
     connection_of(request, system)
     month = _asked(request)
     told = statement(request.business, month) if month else None
-    if month is None or told is None:
-        return _page(request, system, month)
-    return _file(statement_file.as_ofx(told), f"{_name(month)}.ofx", "application/x-ofx")
+    return told or _page(request, system, month)
 
 
 def _asked(request: BusinessRequest) -> date | None:
@@ -102,8 +106,8 @@ def _file(text: str | bytes, name: str, content_type: str) -> HttpResponse:
     return HttpResponse(text, content_type=content_type, headers=headers)
 
 
-def _name(month: date) -> str:
-    return f"pex-statement-{month:%Y-%m}"
+def _name(told: Statement) -> str:
+    return f"pex-statement-{told.first:%Y-%m}"
 
 
 # --- from the mirror --------------------------------------------------------------------------------------------------

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Q
+
 from connectors.settings import Settings
-from syncjobs import engine
-from syncjobs.models import Export
+from syncjobs import engine, people, runs
+from syncjobs.models import Export, SyncRun
+from syncjobs.people import Action
 from tests import make
 
 LOOK = {"system": "xero-api", "method": "GET", "path": "/BankTransactions$"}
@@ -54,6 +57,40 @@ def issued_anew(world: make.World, row: Any, **fields: Any) -> Any:
     world.pex.remove(row)
     same = {"amount": str(-row.amount), "happened": row.happened, "settled": row.settled, "auth_id": row.auth_id}
     return world.purchase(**{**same, **fields})
+
+
+def work(run: SyncRun) -> SyncRun:
+    """The run after one more slice."""
+    engine.advance(run.pk)
+    run.refresh_from_db()
+    return run
+
+
+def asked(world: make.World, **how: Any) -> SyncRun:
+    """Press SYNC: the run after its first slice, which may be waiting for a person."""
+    world.connection.refresh_from_db()
+    return work(runs.start(world.connection, world.user, **how))
+
+
+def untick(run: SyncRun, row: Any) -> None:
+    assert runs.tick(run, Q(pex_id=row.transaction_id), chosen=False)
+
+
+def confirmed_and_cancelled(world: make.World) -> Any:
+    """One of two purchases was unticked in a preview whose run was cancelled as soon as it was confirmed; that one."""
+    world.purchase("5.00")
+    row = world.purchase("6.00")
+    run = asked(world)
+    untick(run, row)
+    assert runs.confirm(run, world.user)
+    runs.cancel(run, world.user)
+    assert work(run).status == SyncRun.Status.CANCELLED
+    return row
+
+
+def press(world: make.World, action: Action, row: Any) -> people.Answer:
+    world.connection.refresh_from_db()
+    return people.decide(people.Wish(world.connection, action, world.user), [export_of(row).pk])
 
 
 def settle(world: make.World) -> None:

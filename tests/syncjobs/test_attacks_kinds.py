@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from django.db.models import Q
@@ -24,32 +23,24 @@ from syncjobs.transitions import Cause, Event, State, Who
 from syncjobs.window import Window
 from tests.make import World
 from tests.syncjobs.conftest import Died
-from tests.syncjobs.following import POST, SLOW_DOWN, booked, export_of, issued_anew, settle
+from tests.syncjobs.following import (
+    POST,
+    SLOW_DOWN,
+    asked,
+    booked,
+    confirmed_and_cancelled,
+    export_of,
+    issued_anew,
+    press,
+    settle,
+    untick,
+    work,
+)
 
 pytestmark = pytest.mark.database
 
 TRANSFER = {"system": "xero-api", "method": "PUT", "path": "/BankTransfers$"}
 Status = SyncRun.Status
-
-
-def work(run: SyncRun) -> SyncRun:
-    engine.advance(run.pk)
-    run.refresh_from_db()
-    return run
-
-
-def asked(world: World, **how: Any) -> SyncRun:
-    world.connection.refresh_from_db()
-    return work(runs.start(world.connection, world.user, **how))
-
-
-def press(world: World, action: Action, row: Any) -> people.Answer:
-    world.connection.refresh_from_db()
-    return people.decide(people.Wish(world.connection, action, world.user), [export_of(row).pk])
-
-
-def untick(run: SyncRun, row: Any) -> None:
-    assert runs.tick(run, Q(pex_id=row.transaction_id), chosen=False)
 
 
 def amounts(world: World) -> list[Decimal]:
@@ -79,13 +70,7 @@ class TestPutOff:
         assert (export_of(row).state, export_of(row).cause) == (State.HELD, Cause.LOOKALIKE)
 
     def test_of_a_preview_whose_run_died_it_is_put_off_before_another_preview_is_made(self, acme):
-        acme.purchase("5.00")
-        row = acme.purchase("6.00")
-        run = asked(acme)
-        untick(run, row)
-        assert runs.confirm(run, acme.user)
-        runs.cancel(run, acme.user)
-        assert work(run).status == Status.CANCELLED
+        row = confirmed_and_cancelled(acme)
         run = asked(acme, asks_first=True)
         told = PreviewRow.objects.get(run=run, pex_id=row.transaction_id)
         assert (told.state, told.cause) == ("later", "put_off")

@@ -7,10 +7,11 @@ import pytest
 
 from connectors.records import Kind
 from pexsync import clock
-from syncjobs import engine, lookalikes, people, runs
+from syncjobs import lookalikes, people, runs
 from syncjobs.lookalikes import Decision
 from syncjobs.models import Export, SyncRun
 from syncjobs.transitions import Cause, Closed, State
+from tests.syncjobs.following import asked, work
 
 pytestmark = pytest.mark.database
 
@@ -20,18 +21,9 @@ def book_by_hand(world, amount: str, day, reference: str = "Card") -> object:
     return world.books.post_by_hand(reference, amount, date=day)
 
 
-def asked(world) -> SyncRun:
-    run = runs.start(world.connection, world.user)
-    engine.advance(run.pk)
-    run.refresh_from_db()
-    return run
-
-
 def finish(world, run: SyncRun) -> SyncRun:
     world.connection.refresh_from_db()
-    engine.advance(run.pk)
-    run.refresh_from_db()
-    return run
+    return work(run)
 
 
 def month_of(run: SyncRun) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from connectors.models import Connection
 from pexsync import clock
-from syncjobs import engine, people, preview, runs, sending, shown
+from syncjobs import engine, preview, runs, sending, shown
 from syncjobs.lookalikes import Decision
 from syncjobs.models import Export, ExportEvent, PreviewRow, RunResult, SyncRun
 from syncjobs.people import Action
@@ -20,23 +20,11 @@ from syncjobs.shown import CHANGED
 from syncjobs.transitions import Cause, Event, State
 from tests import make
 from tests.syncjobs.conftest import Died
-from tests.syncjobs.following import POST, SLOW_DOWN, export_of
+from tests.syncjobs.following import POST, SLOW_DOWN, asked, confirmed_and_cancelled, export_of, press, untick, work
 
 pytestmark = pytest.mark.database
 
 Status = SyncRun.Status
-
-
-def asked(world: make.World, **how: Any) -> SyncRun:
-    """A run as it is after its first slice."""
-    run = runs.start(world.connection, world.user, **how)
-    return work(run)
-
-
-def work(run: SyncRun) -> SyncRun:
-    engine.advance(run.pk)
-    run.refresh_from_db()
-    return run
 
 
 def confirm(world: make.World, run: SyncRun, **how: Any) -> SyncRun:
@@ -49,20 +37,12 @@ def shown_of(row: Any) -> PreviewRow:
     return PreviewRow.objects.get(pex_id=row.transaction_id)
 
 
-def untick(run: SyncRun, row: Any) -> None:
-    assert runs.tick(run, Q(pex_id=row.transaction_id), chosen=False)
-
-
 def totals(world: make.World) -> list[str]:
     return sorted(str(one.total) for one in world.books.live())
 
 
 def retag(world: make.World, row: Any, account: str) -> None:
     world.pex.tag(row, {world.expense_tag.tag_id: account})
-
-
-def press(world: make.World, action: Action, row: Any) -> people.Answer:
-    return people.decide(people.Wish(world.connection, action, world.user), [export_of(row).pk])
 
 
 @pytest.fixture
@@ -365,13 +345,7 @@ class TestPutOff:
         assert not press(seen, Action.SEND, row).moved
 
     def test_it_is_put_off_also_when_the_run_is_cancelled_at_once_and_another_one_follows(self, acme, travel):
-        acme.purchase("5.00")
-        row = acme.purchase("6.00")
-        run = asked(acme)
-        untick(run, row)
-        assert runs.confirm(run, acme.user)
-        runs.cancel(run, acme.user)
-        assert work(run).status == Status.CANCELLED
+        row = confirmed_and_cancelled(acme)
         travel(days=9)
         assert preview.drop_old() == 0
         acme.connection.refresh_from_db()
