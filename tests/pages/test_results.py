@@ -242,7 +242,7 @@ class TestOneButton:
         for _ in range(2):
             a_row(state="held", cause="possibly_booked", says="It looks booked.")
         page = browser.get("/xero/sync").content.decode()
-        assert 'href="/xero/transactions?view=needs_you&amp;cause=possibly_booked"' in page
+        assert 'href="/xero/transactions?view=needs_you&amp;cause=possibly_booked&amp;says=It+looks+booked."' in page
         assert "DECIDE" in page
 
     def test_a_sync_of_the_past_offers_the_same(self, browser, partial):

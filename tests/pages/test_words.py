@@ -1,11 +1,13 @@
 """The words of states, money and time."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from pexsync.pages import words
+from pexsync.pages.templatetags.pages import net
 from syncjobs import wording
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -65,3 +67,10 @@ def test_every_state_of_a_connection_has_tone_and_word(acme):
 def test_a_settings_problem_shows_on_a_ready_connection(acme):
     acme.connection.settings_problem = "429 is archived."
     assert words.of_connection(acme.connection) == ("warn", "Connected: Needs settings")
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"), [("12.50", "$12.50"), ("0.00", "$0.00"), ("-8283.67", "$8,283.67 into PEX")]
+)
+def test_a_sum_over_several_kinds_says_when_more_came_in(amount, shown):
+    assert net(Decimal(amount)) == shown

@@ -26,6 +26,12 @@ def money(amount: Decimal | str | None) -> str:
 
 
 @register.filter
+def net(amount: Decimal) -> str:
+    """A sum over several kinds: where more came into PEX than went out, it says so instead of standing below nought."""
+    return f"{wording.money(-amount)} into PEX" if amount < 0 else wording.money(amount)
+
+
+@register.filter
 def shape(tone: str) -> str:
     return words.SHAPES.get(tone, words.SHAPES["off"])
 
