@@ -37,3 +37,5 @@ elif not os.environ.get("STRICT_WALLS"):
     DATABASES["default"]["OPTIONS"]["options"] = "-c app.business=*"  # noqa: F405
 CELERY_BROKER_URL = "memory://localhost"  # messages are only wake-ups: tests wake the engine themselves
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
+if REDIS_URL:  # noqa: F405
+    CACHES["default"] |= {"BACKEND": "tests.cache.OwnKeys", "KEY_PREFIX": f"tests-{os.getpid()}"}  # noqa: F405
