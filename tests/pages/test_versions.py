@@ -250,8 +250,16 @@ def test_of_two_connections_that_begin_to_feed_one_tag_at_once_one_is_told(acme)
 
 
 def waits_for_a_lock(thread: threading.Thread) -> None:
-    """Return once some statement waits for another's lock, or the thread has ended without waiting."""
-    waiting = "select count(*) from pg_locks where not granted"
+    """Return once a statement of this database waits for another's lock, or the thread has ended without waiting.
+
+    Who waits for a row is told without its database; what else that session holds names it.
+    """
+    waiting = """
+        select count(*) from pg_locks waits where not granted and exists (
+            select from pg_locks holds join pg_database on pg_database.oid = holds.database
+            where holds.pid = waits.pid and datname = current_database()
+        )
+    """
     while thread.is_alive():
         with database.cursor() as cursor:
             cursor.execute(waiting)
