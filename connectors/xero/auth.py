@@ -9,10 +9,8 @@ import hashlib
 import hmac
 import logging
 import secrets
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,28 +18,24 @@ from urllib.parse import urlencode
 
 import httpx
 from django.conf import settings
-from django.db import connections
 
+from connectors import sign_in
 from connectors.connector import Deadline
 from connectors.errors import NoAnswer, NotAuthorized, NotReached, RetryLater
 from connectors.http import Session
 from connectors.models import Connection, Credential
+from connectors.sign_in import Ended, Fresh
 from pexsync import clock
-from pexsync.accounts import tenancy
 from pexsync.accounts.models import User
 
 logger = logging.getLogger(__name__)
 
-SYSTEM = "xero"
 JSON = dict[str, Any]
 
 UNUSED_LIFE = timedelta(days=60)
 GRACE = timedelta(minutes=30)  # how long the refresh token before the present one is still taken
-MARGIN = timedelta(seconds=60)  # renew a little early: a call may wait for its turn
-LOSER_WAITS = 20  # seconds for another worker's renewal
 TRIES = 2  # of one refresh token; a repeat within the grace is safe
 RENEWAL_TIMEOUT = 15  # seconds
-SENT_WITHIN = 40  # seconds of a claim in which a try may leave; its answer then comes within the claim's life
 
 ENDED = (
     "The sign-in to Xero has ended. Most likely somebody took PEX Sync off the Connected apps there, or whoever signed "
@@ -100,123 +94,42 @@ def connect(connection: Connection, person: User, code: str, verifier: str) -> C
     with closing(Session("Xero", connections=1)) as session:
         try:
             answer = _token(session, form)
-        except _InvalidGrant as error:
+        except Ended as error:
             raise NotAuthorized("This sign-in to Xero is used up or too old. Press CONNECT once more.") from error
         except (NoAnswer, NotReached) as error:
             raise RetryLater("Xero does not answer. Press CONNECT once more.") from error
-    with rows_of(connection.business_id):
-        credential = Credential.store(connection.business, SYSTEM, person, _secret(answer), _expires_at(answer))
-        before, connection.credential = connection.credential_id, credential
-        connection.save(update_fields=["credential"])
-    if before:
-        _destroy_unused(before)
-    return credential
+    return sign_in.adopt(connection, person, Fresh(_secret(answer), _expires_at(answer)))
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------
 
 
-class Access:
-    """The access token of one connection, shared by the threads of one run."""
+class Access(sign_in.Access):
+    """Renewed by the refresh token, which is used once."""
+
+    NAME = "Xero"
 
     def __init__(self, connection: Connection, session: Session) -> None:
-        self.connection, self.session = connection, session
-        self._lock = threading.Lock()
-        self._token = ""
-        self._until: datetime | None = None
-
-    def token(self) -> str:
-        """A token that should be good. Raises `NotAuthorized`, `RetryLater`."""
-        with self._lock:
-            if not self._token or _expired(self._until):
-                self._fetch(rejected="")
-            return self._token
-
-    def renewed(self, rejected: str) -> str:
-        """Another token than the one Xero would not take; renewed once, whoever asks first."""
-        with self._lock:
-            if self._token == rejected:
-                self._fetch(rejected)
-            return self._token
+        super().__init__(connection)
+        self.session = session
 
     def scopes(self) -> set[str]:
         """What the person allowed, as the tokens say."""
-        secret = _load(self.connection).secret()
-        return set(str(secret.get("scope", "")).split())
+        return set(str(self.secret().get("scope", "")).split())
 
-    def _fetch(self, rejected: str) -> None:
-        """Take the stored token, or renew it; of all workers one renews and the others wait for what it saves."""
-        give_up = time.monotonic() + LOSER_WAITS
-        while time.monotonic() < give_up:
-            credential = _load(self.connection)
-            secret = credential.secret()
-            if secret["access_token"] != rejected and not _expired(credential.expires_at):
-                self._keep(credential)
-                return
-            deadline = Deadline.after(SENT_WITHIN)
-            with rows_of(credential.business_id):
-                mine = credential.claim_renewal()
-            if mine and self._renew(credential, secret, deadline):
-                return
-            time.sleep(0.2)
-        raise RetryLater("The sign-in to Xero is being renewed. We keep trying; no action is needed.", after=30)
-
-    def _renew(self, credential: Credential, secret: JSON, deadline: Deadline) -> bool:
-        """Renew as the claimant: saved before it is used. False when somebody else's tokens are newer."""
-        version = credential.version
-        try:
-            answer = _renewal(self.session, credential, secret, deadline)
-        except _InvalidGrant as ended:
-            if _bury(credential, str(ended)):
-                raise NotAuthorized(str(ended)) from ended
-            return False
-        except BaseException:
-            with rows_of(credential.business_id):
-                credential.release_claim()
-            raise
-        with rows_of(credential.business_id):
-            credential.save_renewed(_secret(answer, before=secret), _expires_at(answer))
-        if credential.version == version:
-            return False
-        self._keep(credential)
-        return True
-
-    def _keep(self, credential: Credential) -> None:
-        self._token, self._until = credential.secret()["access_token"], credential.expires_at
-
-
-def _expired(at: datetime | None) -> bool:
-    return at is not None and clock.now() >= at - MARGIN
-
-
-def _load(connection: Connection) -> Credential:
-    """The credential this connection uses now. One lent by another business of the same person is that one's row."""
-    with _closing(), tenancy.reading(connection.business_id):
-        found = Credential.objects.filter(connections=connection.pk).first()
-    if found is None:
-        with _any_rows():
-            found = Credential.objects.filter(connections=connection.pk).first()
-    if found is None:
-        raise NotAuthorized("There is no sign-in to Xero yet. Press CONNECT.")
-    return found
-
-
-def _bury(credential: Credential, reason: str) -> bool:
-    """The credential is dead, unless it was renewed meanwhile."""
-    with rows_of(credential.business_id):
-        credential.die(reason)
-        credential.refresh_from_db()
-    return credential.state == Credential.State.DEAD
+    def renewal(self, credential: Credential, secret: JSON, deadline: Deadline) -> Fresh:
+        answer = _renewal(self.session, credential, secret, deadline)
+        return Fresh(_secret(answer, before=secret), _expires_at(answer))
 
 
 def _renewal(session: Session, credential: Credential, secret: JSON, deadline: Deadline) -> JSON:
-    """Ask with the present refresh token, and within the grace with the one before it. Raises `_InvalidGrant`."""
+    """Ask with the present refresh token, and within the grace with the one before it. Raises `Ended`."""
     age = clock.now() - credential.renewed_at
     if age > UNUSED_LIFE:
-        raise _InvalidGrant(EXPIRED)
+        raise Ended(EXPIRED)
     try:
         return _refresh(session, secret["refresh_token"], deadline)
-    except _InvalidGrant:
+    except Ended:
         before = secret.get("previous_refresh_token")
         if not before or age > GRACE:
             raise
@@ -233,12 +146,8 @@ def _refresh(session: Session, token: str, deadline: Deadline) -> JSON:
     raise RetryLater("Xero's sign-in does not answer. We keep trying; no action is needed.") from lost
 
 
-class _InvalidGrant(Exception):
-    """Code or refresh token is used, expired, revoked or another app's."""
-
-
 def _token(session: Session, form: Mapping[str, str], deadline: Deadline | None = None) -> JSON:
-    """One call of the token address. Raises `_InvalidGrant`, `RetryLater`, `NoAnswer`, `NotReached`."""
+    """One call of the token address. Raises `Ended`, `RetryLater`, `NoAnswer`, `NotReached`."""
     answer = _post(session, "/connect/token", form, deadline)
     body = _json(answer)
     if answer.status_code == 200:
@@ -247,7 +156,7 @@ def _token(session: Session, form: Mapping[str, str], deadline: Deadline | None 
         return body
     error = str(body.get("error", ""))
     if error == "invalid_grant":
-        raise _InvalidGrant(ENDED)
+        raise Ended(ENDED)
     # Anything else is about this installation, never about the customer: asking them to connect again would not help.
     logger.error("xero refuses this installation", extra={"status": answer.status_code, "error": error})
     raise RetryLater(
@@ -298,65 +207,5 @@ def _expires_at(answer: JSON) -> datetime:
 # --- leaving ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Others:
-    """What other connections of this installation would lose."""
-
-    use_company: bool  # someone else here writes to the same organisation
-    use_credential: bool
-
-
-def others(connection: Connection) -> Others:
-    with _any_rows():
-        rest = Connection.objects.filter(system=SYSTEM, credential__isnull=False).exclude(pk=connection.pk)
-        return Others(
-            use_company=bool(connection.company) and rest.filter(company=connection.company).exists(),
-            use_credential=rest.filter(credential=connection.credential_id).exists(),
-        )
-
-
 def refresh_token(connection: Connection) -> str:
-    return str(_load(connection).secret().get("refresh_token", ""))
-
-
-def forget(connection: Connection) -> None:
-    """Take the credential from the connection and destroy it, when nobody else uses it. Settings and ledger stay."""
-    with rows_of(connection.business_id):
-        before, connection.credential = connection.credential_id, None
-        connection.state = Connection.State.INSTALLED
-        connection.save(update_fields=["credential", "state"])
-    if before:
-        _destroy_unused(before)
-
-
-def _destroy_unused(credential_id: int) -> None:
-    with _any_rows():
-        if not Connection.objects.filter(credential=credential_id).exists():
-            Credential.objects.filter(pk=credential_id).delete()
-
-
-# --- where the rows are -----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def rows_of(business_id: int) -> Iterator[None]:
-    """The tenant's rows for a moment. A database connection this thread opened only for it is closed again."""
-    with _closing(), tenancy.scope(business_id):
-        yield
-
-
-@contextmanager
-def _any_rows() -> Iterator[None]:
-    with _closing(), tenancy.everywhere():
-        yield
-
-
-@contextmanager
-def _closing() -> Iterator[None]:
-    database = connections["default"]
-    opened_here = database.connection is None
-    try:
-        yield
-    finally:
-        if opened_here:
-            database.close()
+    return str(sign_in.load(connection, Access.NAME).secret().get("refresh_token", ""))

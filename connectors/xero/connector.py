@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.conf import settings
 
+from connectors import sign_in
 from connectors.connector import Connector, Deadline, Receipts, Resync
 from connectors.errors import NotAuthorized, RetryLater, SettingsNeeded
 from connectors.limits import Limits
@@ -97,7 +98,7 @@ class Xero(Connector):
 
     def disconnect(self) -> None:
         """End the access as far as nobody else here needs it, and forget the secret. Raises `RetryLater`."""
-        others = auth.others(self.connection)
+        others = sign_in.others(self.connection)
         try:
             if not others.use_company:
                 self._leave_company()
@@ -106,7 +107,7 @@ class Xero(Connector):
                 auth.revoke(self.client.session, auth.refresh_token(self.connection))
         except NotAuthorized:
             pass  # it is over already
-        auth.forget(self.connection)
+        sign_in.forget(self.connection)
 
     def _leave_company(self) -> None:
         for row in self.client.connections():

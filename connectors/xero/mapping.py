@@ -518,13 +518,13 @@ def found(sent: Sent, records: Sequence[Record], covered: bool, link: Link) -> F
     total = sum(amounts, Decimal())
     if not total:
         return _none_alive([record for record in records if _is_of(sent, record)], alive, covered)
-    there = {"record_id": alive[0].id, "link": link(alive[0].resource, alive[0].id)}
+    there = Found(Fate.LIVE, alive[0].id, link(alive[0].resource, alive[0].id))
     if len(alive) > 1 and all(amount == sent.amount for amount in amounts):
-        return Found(Fate.DOUBLED, says=f"Xero holds it {len(alive)} times. Delete all but one there.", **there)
+        return replace(there, fate=Fate.DOUBLED, says=f"Xero holds it {len(alive)} times. Delete all but one there.")
     differences = list(_differences(sent, alive, total))
     if differences:
-        return Found(Fate.DOUBTFUL, says=" ".join(differences), **there)
-    return Found(Fate.LIVE, says=_remark(sent, alive), **there)
+        return replace(there, fate=Fate.DOUBTFUL, says=" ".join(differences))
+    return replace(there, says=_remark(sent, alive))
 
 
 def _is_of(sent: Sent, record: Record) -> bool:

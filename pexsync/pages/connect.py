@@ -18,7 +18,7 @@ from django.shortcuts import redirect, render
 from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
-from connectors import registry
+from connectors import registry, sign_in
 from connectors.connector import Connector
 from connectors.errors import ConnectorError, NotAuthorized
 from connectors.models import Connection, Credential
@@ -163,7 +163,7 @@ def disconnect(request: BusinessRequest, system: str) -> HttpResponse:
         connection = connection_of(request, system)
         running = runs.current(connection)
     if request.method != "POST" or running:
-        others = rooms.way_in(connector).others(connection)
+        others = sign_in.others(connection)
         with tenancy.reading(request.business.pk):
             context = {
                 "connector": connector,

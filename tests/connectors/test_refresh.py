@@ -13,7 +13,7 @@ import pytest
 from django.core.cache import cache
 from django.db import connections
 
-from connectors import registry
+from connectors import registry, sign_in
 from connectors.errors import NotAuthorized, RetryLater
 from connectors.models import Connection, Credential
 from connectors.pex import auth as pex_auth
@@ -155,7 +155,7 @@ class TestXero:
             patch.setattr(Credential, "save_renewed", die)
             with pytest.raises(Died):
                 ask_xero(acme.connection)
-        monkeypatch.setattr(xero_auth, "LOSER_WAITS", 0.3)
+        monkeypatch.setattr(sign_in, "LOSER_WAITS", 0.3)
         sandbox.calls.clear()
         with pytest.raises(RetryLater, match="being renewed"):
             ask_xero(acme.connection)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from connectors import sign_in
 from connectors.errors import NotAuthorized, RetryLater
 from connectors.models import Connection, Credential
 from connectors.xero import auth
@@ -172,7 +173,7 @@ def test_what_another_worker_renewed_is_used(acme, xero, again):
 
 
 def test_while_another_worker_renews_this_one_waits_a_little(acme, connection, xero, monkeypatch):
-    monkeypatch.setattr(auth, "LOSER_WAITS", 0.3)
+    monkeypatch.setattr(sign_in, "LOSER_WAITS", 0.3)
     expire(connection)
     alter(connection, claim="another worker", claimed_at=clock.now())
 
