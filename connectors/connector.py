@@ -15,6 +15,7 @@ from connectors.records import (
     BookRecord,
     Company,
     Entry,
+    ExpectedReceipt,
     Field,
     Finding,
     Found,
@@ -82,6 +83,12 @@ class Connector(ABC):
     resend: ClassVar[bool] = True  # False: a row in doubt is never sent again by itself
     settle_after: ClassVar[timedelta]
     where: ClassVar[str]  # what "posted" is called there: "in Xero"
+    where_draft: ClassVar[str] = ""  # the same of a record a person has yet to post; "" where there is no such state
+    company_word: ClassVar[str] = "Organization"  # what the company in the books is called there
+    company_in_setup: ClassVar[bool] = False  # it is chosen among the settings, not on a page of its own before them
+    party_word: ClassVar[str] = "contact"  # whom entries are booked against
+    sync_word: ClassVar[str] = "SYNC"  # on the button that begins one
+    makes_room: ClassVar[bool] = False  # it can get ready for many receipts at once: `make_room`
     stages: ClassVar[str] = "Fields"  # the head of the history's column for tag options
     parallel: ClassVar[int] = 4  # receipts under way at once
     beta: ClassVar[bool] = False
@@ -113,6 +120,11 @@ class Connector(ABC):
         return text.strip()
 
     @classmethod
+    def page_of_books(cls, connection: Connection) -> tuple[str, str]:
+        """Where people see there what is written: the words of the link, and its address; "" twice for nowhere."""
+        return "", ""
+
+    @classmethod
     def limits(cls, connection: Connection) -> Sequence[Limits]:
         """How often its books may be called, the company's own limits first; none where nothing is published."""
         return ()
@@ -124,6 +136,10 @@ class Connector(ABC):
     @abstractmethod
     def check(self) -> Sequence[Finding]:
         """Preflight: one finding per prerequisite. Raises `NotAuthorized` when the sign-in itself has ended."""
+
+    def mend(self, what: str) -> str:
+        """Do what a finding offers (`Finding.mend`); returns a sentence about it. Raises `LookupError` for nothing."""
+        raise LookupError(f"{self.label} mends no {what!r}")
 
     @abstractmethod
     def fields(self) -> Sequence[Field]:
@@ -162,6 +178,9 @@ class Connector(ABC):
 
         Raises only while nothing of this call was sent: then nothing of it is in the books.
         """
+
+    def make_room(self, expected: Mapping[str, Sequence[ExpectedReceipt]]) -> None:  # noqa: B027  # only some need it
+        """Get ready for receipts of many records, by record id, where that saves calls. `attach` manages without."""
 
     @abstractmethod
     def attach(self, record_id: str, receipts: Sequence[Receipt]) -> Mapping[str, Outcome]:

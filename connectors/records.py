@@ -239,6 +239,7 @@ class Found:
     record_id: str = ""
     link: str = ""
     says: str = ""  # what differs, a sentence; "" when nothing does
+    draft: bool = False  # a live one that is not final there yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +265,7 @@ class Posted:
     record_id: str
     link: str = ""
     says: str = ""  # a warning of the books worth showing
+    draft: bool = False  # it is not final there yet: a person posts it
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +312,15 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedReceipt:
+    """A receipt that will be attached soon: its bytes, and with them the ending of its name, are not here yet."""
+
+    attachment_id: str
+    stem: str  # of its name: "pex-1001-a1"
+    pdf: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One line of a preflight. state: ok, missing, unknown."""
 
@@ -318,6 +329,8 @@ class Finding:
     says: str = ""
     fix: str = ""
     link: str = ""
+    mend: str = ""  # what `Connector.mend` does about it when asked; "" where only people can
+    mend_word: str = ""  # on the button that asks for it
 
 
 @dataclass(frozen=True, slots=True)
