@@ -13,6 +13,8 @@ KNOWN_AS = {
     "PEX_OAUTH_CLIENT_ID": "pexsync-demo-oauth",
     "XERO_CLIENT_ID": "pexsync-demo-xero",
     "XERO_CLIENT_SECRET": "pexsync-demo-xero-secret",
+    "ENTRA_CLIENT_ID": "7f0d4c52-9c1e-4e0f-8a61-2c5e6d1f9b04",
+    "ENTRA_CLIENT_SECRET": "pexsync-demo-entra-secret",
 }
 # Where each company is found on the sandbox's port.
 ADDRESSES = {
@@ -23,6 +25,9 @@ ADDRESSES = {
     "XERO_IDENTITY_URL": "/xero-identity",
     "XERO_API_URL": "/xero-api",
     "XERO_GO_URL": "/xero-go",
+    "ENTRA_URL": "/entra",
+    "BC_API_URL": "/bc-api",
+    "BC_WEB_URL": "/bc",
 }
 LIMITS = ("XERO_CALLS_A_MINUTE", "PEX_CALLS_A_MINUTE", "PEX_LISTS_AN_HOUR", "PEX_BUSINESS_LISTS_A_MINUTE")
 # Settings of the shell the demo was started from that would lead it to somebody's real services.

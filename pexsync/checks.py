@@ -99,6 +99,15 @@ def public_url(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
 
 
 @register
+def entra(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Microsoft gives a web app an id and a secret; one without the other opens nothing."""
+    if bool(settings.ENTRA_CLIENT_SECRET) is not bool(settings.ENTRA_CLIENT_ID):
+        says = "ENTRA_CLIENT_ID and ENTRA_CLIENT_SECRET go together; with one of them Dynamics 365 stays hidden."
+        return [Error(says, id="pexsync.E008")]
+    return []
+
+
+@register
 def xero(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """An id without a secret is an app of Xero's "PKCE" type; a secret without an id is a slip."""
     if settings.XERO_CLIENT_SECRET and not settings.XERO_CLIENT_ID:

@@ -157,8 +157,15 @@ XERO_SCOPES: str = env(
     "accounting.settings.read accounting.attachments",
 )
 
+ENTRA_CLIENT_ID: str = env("ENTRA_CLIENT_ID", default="")
+ENTRA_CLIENT_SECRET: str = env("ENTRA_CLIENT_SECRET", default="")
+ENTRA_URL: str = env("ENTRA_URL", default="https://login.microsoftonline.com")
+BC_API_URL: str = env("BC_API_URL", default="https://api.businesscentral.dynamics.com")
+BC_WEB_URL: str = env("BC_WEB_URL", default="https://businesscentral.dynamics.com")
+
 # How many calls the other side takes (connectors/pace.py). PEX's are those it published; it may allow an app more.
 XERO_CALLS_A_MINUTE: int = env.int("XERO_CALLS_A_MINUTE", default=60)  # of one organisation
+BC_CALLS_IN_FIVE_MINUTES: int = env.int("BC_CALLS_IN_FIVE_MINUTES", default=6000)  # of one user
 PEX_CALLS_A_MINUTE: int = env.int("PEX_CALLS_A_MINUTE", default=120)  # of one business, as the next two
 PEX_LISTS_AN_HOUR: int = env.int("PEX_LISTS_AN_HOUR", default=10)  # of card transactions, and of card accounts
 PEX_BUSINESS_LISTS_A_MINUTE: int = env.int("PEX_BUSINESS_LISTS_A_MINUTE", default=1)
@@ -174,7 +181,7 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": [SELF],
         "font-src": [SELF],
         # A form that starts a sign-in is redirected there, and browsers hold redirects to this list too.
-        "form-action": [SELF, *{origin(url) for url in (PEX_OAUTH_URL, XERO_LOGIN_URL)}],
+        "form-action": [SELF, *{origin(url) for url in (PEX_OAUTH_URL, XERO_LOGIN_URL, ENTRA_URL)}],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
     },
@@ -207,6 +214,8 @@ else:
         "control_folder": str(_post / "control"),
         "polling_interval": 0.05,
     }
+# Where sending again is for support to allow: True lets a business's own admins do it.
+RESYNC_BY_ADMINS: bool = env.bool("RESYNC_BY_ADMINS", default=False)
 SWEEP_SECONDS: float = env.float("SWEEP_SECONDS", default=10.0)
 NIGHT_SECONDS = SWEEP_SECONDS * 6
 # By each business's own clocks; nightly syncs begin in its first five sixths.

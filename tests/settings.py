@@ -14,8 +14,13 @@ os.environ.setdefault("PEX_APP_SECRET", "pexsync-demo-secret")
 os.environ.setdefault("PEX_OAUTH_CLIENT_ID", "pexsync-demo-oauth")
 os.environ.setdefault("XERO_CLIENT_ID", "pexsync-demo-xero")
 os.environ.setdefault("XERO_CLIENT_SECRET", "pexsync-demo-xero-secret")
+os.environ.setdefault("ENTRA_CLIENT_ID", "7f0d4c52-9c1e-4e0f-8a61-2c5e6d1f9b04")
+os.environ.setdefault("ENTRA_CLIENT_SECRET", "pexsync-demo-entra-secret")
 # The simulated companies have no limits unless a test switches them on, and tests sync more often than anybody would.
-for name in ("XERO_CALLS_A_MINUTE", "PEX_CALLS_A_MINUTE", "PEX_LISTS_AN_HOUR", "PEX_BUSINESS_LISTS_A_MINUTE"):
+for name in (
+    *("XERO_CALLS_A_MINUTE", "BC_CALLS_IN_FIVE_MINUTES"),
+    *("PEX_CALLS_A_MINUTE", "PEX_LISTS_AN_HOUR", "PEX_BUSINESS_LISTS_A_MINUTE"),
+):
     os.environ.setdefault(name, "100000")
 
 from pexsync.settings import *  # noqa: E402, F403

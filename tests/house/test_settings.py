@@ -95,3 +95,9 @@ def test_another_public_address_is_refused(settings: Any, url: str) -> None:
 def test_a_xero_secret_without_its_id_is_a_slip(settings: Any) -> None:
     settings.XERO_CLIENT_ID, settings.XERO_CLIENT_SECRET = "", "secret"
     assert said(checks.xero(None)) == ["pexsync.E006"]
+
+
+@pytest.mark.parametrize(("client", "secret"), [("", "secret"), ("client", "")])
+def test_an_entra_id_and_its_secret_go_together(settings: Any, client: str, secret: str) -> None:
+    settings.ENTRA_CLIENT_ID, settings.ENTRA_CLIENT_SECRET = client, secret
+    assert said(checks.entra(None)) == ["pexsync.E008"]
