@@ -26,7 +26,7 @@ def main() -> int:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m sandbox", description="The simulated PEX and Xero on one port.")
+    parser = argparse.ArgumentParser("python -m sandbox", description="The simulated companies on one port.")
     parser.add_argument("--port", type=int, default=8001)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--data", type=Path, help="file that keeps the worlds; seeded when it does not exist")

@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from sandbox.dynamics365 import actions as bc_actions
+from sandbox.dynamics365.world import world_of as bc_world_of
 from sandbox.faults import KINDS, Fault
 from sandbox.pex.actions import ACTIONS, business_of, listing, payment_listing, tag_listing
 from sandbox.pex.api import world_of
@@ -49,6 +51,9 @@ def application(desk: Desk) -> ASGIApp:
             *_json(desk, "/control/xero/transfers", GET=transfers),
             *_json(desk, "/control/xero/set-up", GET=set_up, POST=change_set_up),
             *_json(desk, "/control/xero/{action}", POST=act_in_books),
+            *_json(desk, "/control/dynamics365/books", GET=bc_books),
+            *_json(desk, "/control/dynamics365/set-up", GET=bc_set_up),
+            *_json(desk, "/control/dynamics365/{action}", POST=act_in_bc),
         ]
     )
 
@@ -253,11 +258,12 @@ def advance(desk: Desk, facts: Mapping[str, Any]) -> Any:
 
 def reset(desk: Desk, facts: Mapping[str, Any]) -> Any:
     """Begin again: with the seeds, or with empty worlds when `seeds` is false. The clock goes on."""
-    from sandbox import pex, seeds, xero
+    from sandbox import dynamics365, pex, seeds, xero
 
     desk.faults.clear()
     desk.calls.clear()
     desk.worlds["pex"], desk.worlds["xero"] = pex.fresh_world(desk.clock), xero.fresh_world()
+    desk.worlds["dynamics365"] = dynamics365.fresh_world()
     if facts.get("seeds", True) in (True, "true", "on"):
         seeds.seed(desk)
     return {"businesses": list(desk.worlds["pex"].businesses)}
@@ -287,6 +293,7 @@ def _chosen(moods: Any, name: str, value: Any) -> Any:
 
 
 def _moods(desk: Desk, facts: Mapping[str, Any]) -> Any:
+    bc_world_of(desk)  # kept worlds of older days have none
     moods = getattr(desk.worlds.get(str(facts["system"])), "switches", None)
     if moods is None:
         raise ValueError(f"{facts['system']} has no switches.")
@@ -360,6 +367,21 @@ def act_in_books(desk: Desk, facts: dict[str, Any]) -> Any:
     if action not in xero_actions.ACTIONS:
         raise ValueError(f"Unknown action {action!r}; known: {', '.join(xero_actions.ACTIONS)}.")
     return xero_actions.ACTIONS[action](xero_world_of(desk), facts)
+
+
+def bc_books(desk: Desk, facts: Mapping[str, Any]) -> Any:
+    """Every journal line and G/L entry of one company of Business Central, with what is attached to them."""
+    return bc_actions.books(bc_world_of(desk), facts)
+
+
+def bc_set_up(desk: Desk, facts: Mapping[str, Any]) -> Any:
+    """How one company of Business Central is set up, with the ids of its records."""
+    return bc_actions.told(bc_world_of(desk), facts)
+
+
+def act_in_bc(desk: Desk, facts: dict[str, Any]) -> Any:
+    """Do in Business Central what a person does there: post, edit-line, block-account ...; or what time does."""
+    return bc_actions.act(bc_world_of(desk), facts.pop("action"), facts)
 
 
 def set_limits(desk: Desk, facts: Mapping[str, Any]) -> Any:

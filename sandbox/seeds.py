@@ -11,7 +11,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from sandbox import xero
+from sandbox import dynamics365, xero
 from sandbox.pex import ALL, Business, CardAccount, PexWorld, Tag, Transaction, fresh_world
 from sandbox.pex.eastern import instant, wall
 from sandbox.pex.records import Person, StatementShare
@@ -20,7 +20,7 @@ from sandbox.server import Desk
 DAYS = 92
 ORDINARY = 262  # purchases of Northwind beside the special ones
 
-# Values are the account codes of the simulated Xero's chart.
+# Values are the account codes of the simulated books' charts.
 EXPENSE_ACCOUNTS = [
     ("404", "Bank Fees"),
     ("400", "Advertising"),
@@ -130,7 +130,9 @@ def seed(desk: Desk) -> None:
         build_harbor(world)
         build_rival(world)
         desk.worlds["xero"] = xero.fresh_world()
+        desk.worlds["dynamics365"] = dynamics365.fresh_world()
     xero.seed(desk)
+    dynamics365.seed(desk)
 
 
 class Northwind:

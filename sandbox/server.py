@@ -43,10 +43,10 @@ class Desk:
 
 def application(desk: Desk) -> Starlette:
     """Return the ASGI application of all companies. Each module's `mounts(desk)` gives (prefix, app) pairs."""
-    from sandbox import control, pex, xero
+    from sandbox import control, dynamics365, pex, xero
 
     routes: list[BaseRoute] = []
-    for module in (pex, xero):
+    for module in (pex, xero, dynamics365):
         for prefix, app in module.mounts(desk):
             routes.append(Mount(f"/{prefix}", app=Wire(app, prefix, desk.calls, desk.faults, desk.clock)))
     routes.append(Mount("/", app=control.application(desk)))

@@ -56,7 +56,7 @@ def fresh_gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def sandbox(sandbox_server: Server) -> Desk:
     """The sandbox with empty worlds, no faults, no calls, its clock at the wall's time."""
-    from sandbox import pex, xero
+    from sandbox import dynamics365, pex, xero
 
     desk = sandbox_server.desk
     desk.clock.reset()
@@ -64,4 +64,5 @@ def sandbox(sandbox_server: Server) -> Desk:
     desk.calls.clear()
     desk.worlds["pex"] = pex.fresh_world(desk.clock)
     desk.worlds["xero"] = xero.fresh_world()
+    desk.worlds["dynamics365"] = dynamics365.fresh_world()
     return desk

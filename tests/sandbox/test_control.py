@@ -32,7 +32,7 @@ def test_the_pages_say_that_they_are_a_simulation(sandbox, path):
     acme(sandbox)
     page = client_of(sandbox.url).get(path)
     assert page.status_code == 200
-    assert "Simulation. This is not PEX or Xero" in page.text
+    assert "Simulation. This is not PEX, Xero or Microsoft" in page.text
     assert "Acme Builders" in page.text
 
 
