@@ -78,6 +78,7 @@ class Connector(ABC):
     foreign_marks: ClassVar[Sequence[str]] = ()  # notes of the original connector, without a key
     batch_size: ClassVar[int]
     receipts: ClassVar[Receipts] = Receipts.AFTER
+    takes_statements: ClassVar[bool] = True  # a bank account stands for PEX there, with statements to reconcile
     receipt_limits: ClassVar[str] = ""  # what the books take of one transaction, a sentence
     resync: ClassVar[Resync] = Resync.NOTE
     resend: ClassVar[bool] = True  # False: a row in doubt is never sent again by itself
@@ -88,10 +89,20 @@ class Connector(ABC):
     company_in_setup: ClassVar[bool] = False  # it is chosen among the settings, not on a page of its own before them
     party_word: ClassVar[str] = "contact"  # whom entries are booked against
     sync_word: ClassVar[str] = "SYNC"  # on the button that begins one
+    sync_page: ClassVar[str] = "Manage"  # the page that button stands on
+    setup_page: ClassVar[str] = "Setup"  # the page of the settings
     makes_room: ClassVar[bool] = False  # it can get ready for many receipts at once: `make_room`
     stages: ClassVar[str] = "Fields"  # the head of the history's column for tag options
     parallel: ClassVar[int] = 4  # receipts under way at once
     beta: ClassVar[bool] = False
+    before: ClassVar[Sequence[str]] = ()  # what people need or do there before they connect, a sentence each
+    sign_in_at: ClassVar[str] = ""  # who asks people to sign in; "" where it is called as the system is
+    sign_in_steps: ClassVar[Sequence[str]] = ()  # from CONNECT to the connection, a sentence each
+    sign_in_hint: ClassVar[str] = ""  # what makes signing in again easier, a sentence
+    no_company: ClassVar[str] = ""  # what to do where a sign-in opens no company, a sentence
+    may_do: ClassVar[Sequence[str]] = ()  # what we may do there, a sentence each
+    never: ClassVar[str] = "It never edits or deletes what is in the books, and never moves money."
+    leaves: ClassVar[bool] = True  # DISCONNECT ends the access there too; False: only what is stored here is destroyed
     sign_up: ClassVar[str] = ""  # where somebody without an account gets one; "" where that takes more than a page
     status_page: ClassVar[str] = ""  # where the company says whether it has trouble
 

@@ -67,7 +67,7 @@ def check(desk: Desk, run: SyncRun) -> None:
     verdicts = Verdicts()
     bench = Bench(rules, booked.decided(desk, run), kinds, _names_of(desk), Counter())
     sent, held = _behind(desk, run)
-    for new, known in rows_to_judge(desk, run, rules):
+    for new, known in rows_to_judge(desk, run, rules, run.only_kinds):
         desk.step()
         chosen = shown.chosen(run, [*new, *(record for _, record in known)])
         bench.unseen.update(record.kind for record in new if record.kind not in kinds)
@@ -90,15 +90,16 @@ class Bench:
     rules: Rules
     decided: Decided
     kinds: frozenset[Kind]
-    names: Mapping[str, str]  # of contacts that are chosen by id
+    names: Mapping[str, str]  # of those that are chosen by id to book entries against
     unseen: Counter[Kind | None]
 
 
 def _kinds(desk: Desk, run: SyncRun) -> frozenset[Kind]:
     """The kinds that may go. At night, and with a preview that was confirmed, only those somebody has looked at."""
+    kinds = runs.kinds_of(run, desk.settings)
     if run.nightly or run.confirmed_at is not None:
-        return desk.settings.kinds - runs.unconfirmed(desk.connection)
-    return desk.settings.kinds
+        return kinds - runs.unconfirmed(desk.connection)
+    return kinds
 
 
 def _names_of(desk: Desk) -> dict[str, str]:
@@ -116,7 +117,10 @@ def _tell_unseen(desk: Desk, unseen: Mapping[Kind | None, int]) -> None:
         f"{count:,} {kind.label}{'' if count == 1 else 's'}" for kind, count in sorted(counts.items())
     )
     wait = "waits" if sum(counts.values()) == 1 else "wait"
-    says = f"{waiting} {wait}: nobody has looked at them yet. Everything else was synced. Press SYNC and confirm them."
+    says = (
+        f"{waiting} {wait}: nobody has looked at them yet. Everything else was synced. "
+        f"Press {desk.books.sync_word} and confirm them."
+    )
     notices.tell(desk.connection, notices.PREVIEW, says)
 
 
@@ -268,7 +272,7 @@ def _rejudge(desk: Desk, bench: Bench, chosen: Chosen, pairs: Sequence[Pair], ve
     for export, record in pairs:
         verdict = verdict_on_known(desk, bench.rules, bench.decided, export, record)
         if record.kind in bench.rules.settings.kinds - bench.kinds and isinstance(verdict, Due):
-            verdict = judge.unseen(record.kind)
+            verdict = judge.unseen(record.kind, bench.rules.book)
             bench.unseen[record.kind] += 1
         verdicts.add(export, chosen.counted(record, verdict, bench.rules.book, bench.names))
         moving.append((export, verdict, record.amount))

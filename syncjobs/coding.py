@@ -23,7 +23,7 @@ from connectors.records import (
     Transaction,
     field_name,
 )
-from connectors.settings import ONE_PARTY, PURCHASE_DAY, STATIC, FieldSource, Settings
+from connectors.settings import ONE_PARTY, PURCHASE_DAY, STATIC, TAG, FieldSource, Settings
 
 EASTERN = ZoneInfo("America/New_York")
 
@@ -71,6 +71,10 @@ class Book:
     choices: Mapping[str, Choices]  # by the name of the list (`Field.list_name`), and of "pex_account"
     tags: Mapping[str, KnownTag]
     tags_enabled: bool = True
+    party_word: str = "contact"  # whom entries are booked against there
+    setup_page: str = "Setup"  # what the pages of this system call the settings
+    sync_word: str = "SYNC"  # and the button that begins a sync
+    sync_page: str = "Manage"  # and the page it stands on
 
 
 def code(transaction: Transaction, settings: Settings, book: Book, key: str, url: str) -> Entry:
@@ -91,7 +95,7 @@ def code(transaction: Transaction, settings: Settings, book: Book, key: str, url
         amount=transaction.amount,
         date=posting_date(transaction, settings),
         account=settings.pex_account,
-        party=_party(transaction, kind, asked, settings, book),
+        party=_party(transaction, shares, kind, asked, settings, book),
         lines=tuple(_line(transaction, share, kind, asked, settings, book) for share in shares),
         memo=_memo(transaction),
         url=url,
@@ -102,7 +106,7 @@ def _check_pex_account(settings: Settings, book: Book) -> None:
     account = book.choices["pex_account"].get(settings.pex_account)
     if account is None or not account.active:
         state = f"{account.label} is archived" if account else "The PEX account is not chosen or no longer exists"
-        raise SettingsNeeded(f"{state} in {book.label}. Choose it in Setup.", field="pex_account")
+        raise SettingsNeeded(f"{state} in {book.label}. Choose it in {book.setup_page}.", field="pex_account")
 
 
 def posting_date(transaction: Transaction, settings: Settings) -> date:
@@ -139,7 +143,8 @@ def _line(
             dimensions.append((wanted.key, value))
     if account and account.casefold() == settings.pex_account.casefold():
         raise SettingsNeeded(
-            f"The {_label(asked)} is the PEX account itself. Choose another in Setup.", field=field_name(kind, ACCOUNT)
+            f"The {_label(asked)} is the PEX account itself. Choose another in {book.setup_page}.",
+            field=field_name(kind, ACCOUNT),
         )
     return Line(share.amount, account, words, tuple(dimensions))
 
@@ -156,7 +161,7 @@ def _value(wanted: Field, kind: Kind, share: Allocation, source: FieldSource, bo
     if book.tags_enabled and (definition is None or not definition.usable):
         name = definition.name if definition else "chosen for it"
         raise SettingsNeeded(
-            f"{wanted.label} is read from the PEX tag {name}, which is gone. Choose another tag in Setup.",
+            f"{wanted.label} is read from the PEX tag {name}, which is gone. Choose another tag in {book.setup_page}.",
             field=wanted.key,
         )
     value = _tagged(share.tags, source.tag) if book.tags_enabled else ""
@@ -168,7 +173,7 @@ def _value(wanted: Field, kind: Kind, share: Allocation, source: FieldSource, bo
         return ""
     tag = definition.name if definition else wanted.label
     raise RecordRejected(
-        f"No {tag} tag. Tag it in PEX, or set a default for {wanted.label} in Setup.",
+        f"No {tag} tag. Tag it in PEX, or set a default for {wanted.label} in {book.setup_page}.",
         cause=f"untagged:{wanted.key}",
         field=wanted.key,
     )
@@ -179,12 +184,12 @@ def _chosen(wanted: Field, kind: Kind, option_id: str, book: Book) -> str:
     where, name = field_name(kind, wanted.key), _named(wanted, kind)
     if not option_id:
         if wanted.required:
-            raise SettingsNeeded(f"Choose the {name} in Setup.", field=where)
+            raise SettingsNeeded(f"Choose the {name} in {book.setup_page}.", field=where)
         return ""
     option = book.choices[wanted.list_name].get(option_id)
     if option is None or not option.active:
         gone = f"{option.label} is archived" if option else f"The chosen {name} no longer exists"
-        raise SettingsNeeded(f"{gone} in {book.label}. Choose another in Setup.", field=where)
+        raise SettingsNeeded(f"{gone} in {book.label}. Choose another in {book.setup_page}.", field=where)
     return option.id
 
 
@@ -217,17 +222,48 @@ def _tagged(tags: Sequence[TagValue], tag_id: str) -> str:
     return next((tag.value.strip() for tag in tags if tag.tag_id == tag_id), "")
 
 
-def _party(transaction: Transaction, kind: Kind, asked: Sequence[Field], settings: Settings, book: Book) -> Party:
+def reads_party(settings: Settings) -> bool:
+    """Whether a tag names whom purchases are booked against: then coding needs the list of them."""
+    return settings.party_mode == ONE_PARTY and settings.source(Kind.PURCHASE, PARTY).source == TAG
+
+
+def _party(
+    transaction: Transaction,
+    shares: Sequence[Allocation],
+    kind: Kind,
+    asked: Sequence[Field],
+    settings: Settings,
+    book: Book,
+) -> Party:
     if kind is not Kind.PURCHASE:
         return _party_of_kind(kind, asked, settings, book)
     if settings.party_mode == ONE_PARTY:
-        if not settings.party:
-            raise SettingsNeeded(
-                f"Choose the contact in {book.label} that purchases are booked against.", field="party"
-            )
-        return Party(id=settings.party)
+        return _one_party(shares, asked, settings, book)
     clean = transaction.merchant_clean if settings.clean_names else ""
     return Party(name=" ".join((clean or transaction.merchant or transaction.description or "PEX").split()))
+
+
+def _one_party(shares: Sequence[Allocation], asked: Sequence[Field], settings: Settings, book: Book) -> Party:
+    """Whom a purchase is booked against where that does not follow its merchant; nobody where the books allow that."""
+    wanted = next((wanted for wanted in asked if wanted.key == PARTY), None)
+    source = FieldSource(value=settings.party)
+    if wanted is not None:
+        source = settings.fields.get(PARTY, source)
+        if source.source == TAG:
+            return _tagged_party(shares, wanted, source, book)
+    if not source.value and (wanted is None or wanted.required):
+        says = f"Choose the {book.party_word} in {book.label} that purchases are booked against."
+        raise SettingsNeeded(says, field=PARTY)
+    return Party(id=source.value)
+
+
+def _tagged_party(shares: Sequence[Allocation], wanted: Field, source: FieldSource, book: Book) -> Party:
+    """An entry has one: what any of its splits names is meant for all of them, as long as they agree."""
+    naming = [share for share in shares if _tagged(share.tags, source.tag)] or shares[:1]
+    found = {_value(wanted, Kind.PURCHASE, share, source, book) for share in naming}
+    if len(found) > 1:
+        raise RecordRejected(f"The splits name different {book.party_word}s: tag one.", cause="parties", field=PARTY)
+    return Party(id=found.pop())
 
 
 def _party_of_kind(kind: Kind, asked: Sequence[Field], settings: Settings, book: Book) -> Party:
@@ -238,7 +274,7 @@ def _party_of_kind(kind: Kind, asked: Sequence[Field], settings: Settings, book:
     chosen = settings.source(kind, PARTY).value
     if not chosen and wanted.required:
         raise SettingsNeeded(
-            f"Choose the {_named(wanted, kind)} in {book.label} in Setup.", field=field_name(kind, PARTY)
+            f"Choose the {_named(wanted, kind)} in {book.label} in {book.setup_page}.", field=field_name(kind, PARTY)
         )
     return Party(id=chosen)
 

@@ -1,18 +1,20 @@
-"""Changing the company in the books (rule L8).
+"""The company in the books that is written to: choosing the first one, and changing it (rule L8).
 
 What is posted stays where it is. What was never sent goes to the new company from a day on that is asked; what settled
 before that day is left out, and a person may undo it row by row. Nothing is changed while anything is on its way.
 """
 
 from datetime import date, datetime
+from typing import Any
 
 from django.db.models import Count, Max, Q, QuerySet
 
+from connectors import registry
 from connectors.models import Connection
 from connectors.records import Company
 from pexsync.accounts.models import User
 from pexsync.accounts.tenancy import reading, scope
-from syncjobs import ledger, runs
+from syncjobs import ledger, notices, runs
 from syncjobs.models import Export
 from syncjobs.transitions import Closed, State, Who
 
@@ -24,6 +26,38 @@ class CannotChange(Exception):
 def is_another(connection: Connection, chosen: Company) -> bool:
     """Whether choosing it takes the connection from one company to another."""
     return bool(connection.company) and chosen.id != connection.company
+
+
+def settle(connection: Connection, chosen: Company) -> bool:
+    """Ready to write to the company: the first one ever, or the same as before. True when it had failed meanwhile.
+
+    Raises `CannotChange` where somebody chose another one meanwhile.
+    """
+    with scope(connection.business_id):
+        free = Connection.objects.filter(Q(company="") | Q(company=chosen.id), pk=connection.pk)
+        settled = free.update(**_ready_for(chosen))
+        connection.refresh_from_db()
+        if not settled:
+            raise CannotChange(f"Somebody chose {connection.company_name} meanwhile. Nothing was changed.")
+        return notices.over(connection, notices.SESSION)
+
+
+def found_ready(connection: Connection, chosen: Company | None) -> bool:
+    """A look found that a connection being prepared can be used; `chosen` where one company leaves no choice.
+
+    True when it had failed before. What another person did since the look stands: they signed in, or chose a company.
+    """
+    columns = _ready_for(chosen) if chosen else _READY
+    with scope(connection.business_id):
+        same = Connection.objects.filter(
+            pk=connection.pk,
+            state=Connection.State.PREPARING,
+            credential=connection.credential_id,
+            company=connection.company,
+        )
+        found = bool(same.update(**columns))
+        connection.refresh_from_db()
+        return found and notices.over(connection, notices.SESSION)
 
 
 def in_the_way(connection: Connection) -> str:
@@ -50,21 +84,20 @@ def change_company(connection: Connection, chosen: Company, cutover: date | None
         if says := _in_the_way(locked):
             raise CannotChange(says)
         since = cutover or locked.cutover_on
-        Connection.objects.filter(pk=connection.pk).update(
-            company=chosen.id,
-            company_name=chosen.name,
-            company_facts=dict(chosen.facts),
-            preview_confirmed={},
-            cutover_on=since,
-            state=Connection.State.READY,
-            failure="",
-            failed_at=None,
-        )
+        columns = _ready_for(chosen) | {"preview_confirmed": {}, "cutover_on": since}
+        Connection.objects.filter(pk=connection.pk).update(**columns)
         connection.refresh_from_db()
         earlier = list(_never_sent(connection).filter(settled_on__lt=since)) if since else []
         actor = ledger.Actor(connection.business_id, Who.PERSON, person=by)
         says = f"Settled before the change to {chosen.name}."
         return len(ledger.take_out(actor, earlier, Closed.LEFT_OUT, says))
+
+
+_READY = {"state": Connection.State.READY, "failure": "", "failed_at": None}
+
+
+def _ready_for(chosen: Company) -> dict[str, Any]:
+    return _READY | {"company": chosen.id, "company_name": chosen.name, "company_facts": dict(chosen.facts)}
 
 
 def _in_the_way(connection: Connection) -> str:
@@ -97,7 +130,8 @@ def _in_the_way(connection: Connection) -> str:
             "Change the company after that."
         )
     if runs.current(connection) is not None:
-        return f"A sync to {connection.company_name} is under way. Cancel it under Manage, or wait for its end."
+        page = registry.ALL[connection.system].sync_page
+        return f"A sync to {connection.company_name} is under way. Cancel it under {page}, or wait for its end."
     return ""
 
 

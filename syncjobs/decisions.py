@@ -63,6 +63,13 @@ DID = {
     Action.LEAVE_OUT: "{It} {is} left out.",
     Action.UNDO: "{It} {is} due again and {goes} with the next sync.",
 }
+# The same where support allows it: what is pressed is a wish.
+WILL_ASK = (
+    "We look in {label} now. Where the old record still stands nothing changes. Where it is gone support is asked: "
+    "once they have looked too and allow it, the next sync sends {it} again, under a number of its own."
+)
+ASKED_OF_SUPPORT = "Ask support to send {count} again"
+DID_ASK = "Support was asked to send {it} again. {It} {goes} once they allow it."
 ONE = {"it": "it", "It": "It", "Its": "Its", "is": "is", "goes": "goes", "counts": "counts"}
 MANY = {"it": "them", "It": "They", "Its": "Their", "is": "are", "goes": "go", "counts": "count"}
 
@@ -171,17 +178,17 @@ def _question(request: BusinessRequest, wish: Wish, rows: Sequence[Export], poss
     """What exactly would happen, to which transactions, and which of the chosen ones it cannot happen to."""
     kept = {row.pk for row in possible}
     refused = Counter(people.refusal(wish, row) for row in rows if row.pk not in kept)
-    asked = ASKED[wish.action].format(count=_counted(possible))
+    asked = (ASKED_OF_SUPPORT if wish.asks_support else ASKED[wish.action]).format(count=_counted(possible))
     context = {
         "connector": wish.connector,
         "connection": wish.connection,
         "action": wish.action,
         "title": f"{asked}?",
         "yes": f"Yes, {asked[:1].lower()}{asked[1:]}",
-        "will": _words(WILL[wish.action], wish, len(possible)),
+        "will": _words(WILL_ASK if wish.asks_support else WILL[wish.action], wish, len(possible)),
         "final": any(people.is_final(row, wish.action) for row in possible),
-        "queues": wish.action in QUEUES,
-        "asks_remark": wish.action in WITH_A_REMARK,
+        "queues": _queues(wish),
+        "asks_remark": wish.action in WITH_A_REMARK or wish.asks_support,
         "possible": possible,
         "amount": sum(row.amount for row in possible),
         "rows": standing.result_rows(request.business, possible[:SHOWN]),
@@ -199,7 +206,9 @@ def _tell(request: BusinessRequest, wish: Wish, answer: Answer) -> None:
     """How many moved, how many did not and why; where something is queued now, SYNC is offered."""
     if answer.moved:
         says = f"{_counted(answer.moved)}: {_words(DID[wish.action], wish, len(answer.moved))}"
-        messages.success(request, says, extra_tags="offer-sync" if wish.action in QUEUES else "")
+        messages.success(request, says, extra_tags="offer-sync" if _queues(wish) else "")
+    if answer.asked:
+        messages.success(request, f"{_counted(answer.asked)}: {_words(DID_ASK, wish, len(answer.asked))}")
     reasons = Counter(refusal.says for refusal in answer.refused)
     for says, count in reasons.most_common(REASONS):
         whose = "Not changed" if count == 1 else f"{count:,} not changed"
@@ -207,6 +216,11 @@ def _tell(request: BusinessRequest, wish: Wish, answer: Answer) -> None:
         messages.warning(request, _with_link(f"{whose}: {says}", link if count == 1 else "", wish))
     if (left := len(reasons) - REASONS) > 0:
         messages.warning(request, f"{left:,} more could not be changed; each says why on its own page.")
+
+
+def _queues(wish: Wish) -> bool:
+    """Whether what moves goes with the next sync."""
+    return wish.action in QUEUES and not wish.asks_support
 
 
 def _counted(rows: Sequence[Export]) -> str:
@@ -221,7 +235,8 @@ def _with_link(says: str, link: str, wish: Wish) -> str:
 
 
 def _words(sentence: str, wish: Wish, count: int) -> str:
-    return sentence.format(**(ONE if count == 1 else MANY), label=wish.connector.label, where=wish.connector.where)
+    where = wording.where_all(wish.connector)
+    return sentence.format(**(ONE if count == 1 else MANY), label=wish.connector.label, where=where)
 
 
 # --- one transaction --------------------------------------------------------------------------------------------------

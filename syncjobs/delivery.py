@@ -26,7 +26,17 @@ from connectors.connector import Connector, Deadline
 from connectors.errors import ConnectorError, NoAnswer, NotAuthorized, NotNow, NotReached, RetryLater
 from connectors.pex import mapping
 from connectors.pex.client import PexClient
-from connectors.records import NotSent, Outcome, PexAttachment, Posted, Receipt, Refused, Source, Unknown
+from connectors.records import (
+    ExpectedReceipt,
+    NotSent,
+    Outcome,
+    PexAttachment,
+    Posted,
+    Receipt,
+    Refused,
+    Source,
+    Unknown,
+)
 from pexsync import clock
 from pexsync.accounts.tenancy import scope
 from syncjobs import bulk, keys, receipts
@@ -42,6 +52,8 @@ NOTES_AHEAD = 8 * WRITERS  # handed to the threads; the others wait for their ma
 SENDING = timedelta(seconds=30)  # a note leaves within this of its mark or not at all: somebody else may repeat it
 FRESH = timedelta(seconds=15)  # an older mark is renewed before the note is handed on
 NOT_TAKEN = "PEX did not take its note"
+ROOM = 50  # receipts the books get ready for at once, where they can
+PDF = "pdf"  # what PEX calls such a receipt; the others are images
 
 State = ExportReceipt.State
 
@@ -79,6 +91,13 @@ class Carried:
 
 
 @dataclass(frozen=True, slots=True)
+class Roomed:
+    """The books are ready for these, or could not be made so: either way they are carried now."""
+
+    receipts: Sequence[ExportReceipt]
+
+
+@dataclass(frozen=True, slots=True)
 class Stumbled:
     """One list or file PEX could not give now, though it answers: it steps aside and its turn comes again."""
 
@@ -86,7 +105,7 @@ class Stumbled:
     error: RetryLater
 
 
-Result = Noted | Listed | Carried | Stumbled
+Result = Noted | Listed | Roomed | Carried | Stumbled
 
 
 class InFlight:
@@ -125,6 +144,8 @@ class Delivery:
         self._stumbled = 0
         self._carried: set[int] = set()  # receipts on their way now: not twice at once, also when listed anew
         self._notes: deque[Export] = deque()  # rows whose note waits for a thread
+        self._expected: dict[int, tuple[ExportReceipt, bool]] = {}  # that wait for room: the receipt, whether a PDF
+        self._lists: set[Future[Result]] = set()  # lists on their way: what they tell may share that room
         self._writers = ThreadPoolExecutor(max_workers=WRITERS, thread_name_prefix="notes")
         self._carriers = ThreadPoolExecutor(max_workers=CARRIERS, thread_name_prefix="receipts")
         self._folder = tempfile.TemporaryDirectory(prefix="receipts-")
@@ -193,20 +214,40 @@ class Delivery:
         return ended
 
     def _begin(self, job: Callable[[Any], Result], what: Export | ExportReceipt) -> None:
-        if isinstance(what, ExportReceipt):
-            if what.pk in self._carried:
-                return
-            self._carried.add(what.pk)
+        if not isinstance(what, ExportReceipt) or self._claims(what):
+            self._submit(job, what)
+
+    def _claims(self, receipt: ExportReceipt) -> bool:
+        """Whether nobody in this process has taken it to carry before: from now on somebody has."""
+        first = receipt.pk not in self._carried
+        self._carried.add(receipt.pk)
+        return first
+
+    def _submit(self, job: Callable[[Any], Result], what: Any) -> None:
         noting = what if job == self._note and isinstance(what, Export) else None
         pool = self._writers if noting is not None else self._carriers
         future = pool.submit(job, what)
         self._running[future] = noting
+        if job == self._list:
+            self._lists.add(future)
         future.add_done_callback(self._finished.put)
+
+    # --- room in the books, where they can be made ready for many receipts at once ---
+
+    def _expect(self, receipt: ExportReceipt, pdf: bool) -> None:
+        if self._claims(receipt):
+            self._expected[receipt.pk] = receipt, pdf
+
+    def _ask_for_room(self) -> None:
+        """For full rooms at once; for the rest when no list is on its way that could fill it."""
+        while len(self._expected) >= ROOM or (self._expected and not self._lists):
+            self._submit(self._make_room, [self._expected.pop(pk) for pk in list(self._expected)[:ROOM]])
 
     def _take(self, finished: Sequence[Future[Result]], last: bool = False) -> None:
         results: list[Result] = []
         for future in finished:
             noting = self._running.pop(future)
+            self._lists.discard(future)
             try:
                 results.append(future.result())
             except CancelledError:
@@ -221,7 +262,14 @@ class Delivery:
         self._save_carried([result for result in results if isinstance(result, Carried)])
         self._save_stumbled([result for result in results if isinstance(result, Stumbled)])
         if not last:
+            self._carry_all([result for result in results if isinstance(result, Roomed)])
+            self._ask_for_room()
             self._hand_on_notes()
+
+    def _carry_all(self, rooms: Sequence[Roomed]) -> None:
+        for room in rooms:
+            for receipt in room.receipts:
+                self._submit(self._carry, receipt)
 
     def _hand_on_notes(self) -> None:
         """Hand the threads as many notes as will leave soon, each with a mark that is new."""
@@ -293,6 +341,29 @@ class Delivery:
             found = []
         return Listed(export, [one for one in found if one.id])
 
+    def _make_room(self, expected: Sequence[tuple[ExportReceipt, bool]]) -> Roomed:
+        """Each receipt, and whether it is a PDF. Where it fails they are carried all the same: `attach` manages.
+
+        Books that take nothing for now take no receipt either: notes and lists go on.
+        """
+        if self.trouble or self.receipts_wait:
+            raise _Stopped
+        rooms: defaultdict[str, list[ExpectedReceipt]] = defaultdict(list)
+        for receipt, pdf in expected:
+            name = stem(receipt.export.pex_id, receipt.attachment_id)
+            rooms[receipt.export.record_id].append(ExpectedReceipt(receipt.attachment_id, name, pdf))
+        try:
+            with pace.leaving(self.leaves):
+                self.books.make_room(rooms)
+        except NotNow as error:
+            self.receipts_wait = self.receipts_wait or error
+            raise _Stopped from error
+        except NotAuthorized:
+            raise
+        except ConnectorError as error:
+            logger.warning("no room made for receipts", extra={"receipts": len(expected), "says": error.says})
+        return Roomed([receipt for receipt, _ in expected])
+
     def _carry(self, receipt: ExportReceipt) -> Carried | Stumbled:
         """Fetch one receipt from PEX into a temporary file and hand it to the books."""
         if self.trouble or self.receipts_wait:
@@ -363,20 +434,27 @@ class Delivery:
         with scope(self.business_id):
             ExportReceipt.objects.bulk_create(rows, ignore_conflicts=True)
             bulk.update_each(Export, [_listed(export, clock.now()) for export in exports.values()])
-            saved = self._advance_waiting(rows, exports) if rows else []
+            saved, advanced = self._advance_waiting(rows, exports) if rows else ([], set())
+        stamps = {(row.export_id, row.attachment_id): row.at for row in rows}
+        news = [row for row in saved if stamps.get((row.export_id, row.attachment_id)) == row.at]
+        never_tried = {row.pk for row in news} - advanced if self.books.makes_room else set()
+        kinds = {(result.export.pk, each.id): each.kind for result in results for each in result.attachments}
         for row in saved:
             if begin and row.state == State.SENT and row.generation == exports[row.export_id].generation:
                 row.export = exports[row.export_id]
-                self._begin(self._carry, row)
-        stamps = {(row.export_id, row.attachment_id): row.at for row in rows}
-        news = [row for row in saved if stamps.get((row.export_id, row.attachment_id)) == row.at]
+                if row.pk in never_tried:
+                    self._expect(row, kinds[row.export_id, row.attachment_id].casefold() == PDF)
+                else:
+                    self._begin(self._carry, row)
         for row in news:
             done = self.done[exports[row.export_id].run_id]
             done.found += 1
             done.failed += row.state == State.FAILED
 
-    def _advance_waiting(self, rows: Sequence[ExportReceipt], exports: Mapping[int, Export]) -> list[ExportReceipt]:
-        """Return the receipts as stored; those PEX was still loading become what PEX says of them now."""
+    def _advance_waiting(
+        self, rows: Sequence[ExportReceipt], exports: Mapping[int, Export]
+    ) -> tuple[list[ExportReceipt], set[int]]:
+        """Return the receipts as stored, and the ids of those PEX was still loading: they become what PEX says now."""
         said = {(row.export_id, row.attachment_id): row for row in rows}
         saved = list(ExportReceipt.objects.filter(export_id__in=exports))
         changes = []
@@ -387,7 +465,7 @@ class Delivery:
                 changes.append((row.pk, {"state": State.WAITING}, {"state": now.state, "says": now.says, "at": now.at}))
         if changes:
             bulk.update_each(ExportReceipt, changes)
-        return saved
+        return saved, {pk for pk, _, _ in changes}
 
     def _row(self, export: Export, attachment: PexAttachment) -> ExportReceipt:
         state = State.FAILED if attachment.trouble else State.SENT if attachment.ready else State.WAITING
@@ -472,7 +550,11 @@ def _deadline(export: Export) -> Deadline:
 
 def file_name(pex_id: int, attachment_id: str, ending: str) -> str:
     """Safe everywhere and always the same, so that a repeat overwrites instead of doubling."""
-    return f"pex-{pex_id}-{re.sub(r'[^A-Za-z0-9]', '', attachment_id)[:60]}.{ending}"
+    return f"{stem(pex_id, attachment_id)}.{ending}"
+
+
+def stem(pex_id: int, attachment_id: str) -> str:
+    return f"pex-{pex_id}-{re.sub(r'[^A-Za-z0-9]', '', attachment_id)[:60]}"
 
 
 def _fate(outcome: Outcome) -> tuple[str, str]:

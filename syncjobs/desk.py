@@ -117,9 +117,15 @@ class Desk:
     def exports(self) -> QuerySet[Export]:
         return Export.objects.filter(business_id=self.business.pk, system=self.connection.system)
 
+    def covers(self, kind: str) -> bool:
+        """Whether rows of a kind may go out now: a run may be asked for some kinds only."""
+        return self.run is None or self.run.covers(kind)
+
     def due(self) -> QuerySet[Export]:
         """What may go out now. Of a preview that was confirmed: what was ticked in it, and is still what was shown."""
         due = self.exports().filter(state=State.DUE, waiting="")
+        if self.run is not None and self.run.only:
+            due = due.filter(kind__in=self.run.only)
         if self.run is None or self.run.confirmed_at is None:
             return due
         ticked = self.run.shown.filter(state=PreviewRow.State.READY, chosen=True)

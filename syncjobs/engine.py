@@ -17,6 +17,7 @@ from pexsync.accounts import installation
 from pexsync.accounts.tenancy import everywhere, reading
 from syncjobs import (
     checking,
+    drafts,
     facts,
     fields,
     lease,
@@ -132,7 +133,8 @@ def _no_way_on(run: SyncRun, connection: Connection) -> str:
     if not connection.ready:
         return "It was disconnected while this sync was under way. What was not sent goes with the next sync."
     if connection.target != run.target:
-        return "Another company was chosen while this sync was under way. Press SYNC to begin one for that company."
+        word = registry.ALL[connection.system].sync_word
+        return f"Another company was chosen while this sync was under way. Press {word} to begin one for that company."
     return ""
 
 
@@ -157,6 +159,7 @@ def _slice(desk: Desk, run: SyncRun) -> float:
         _deliver(desk)
     except RetryLater as error:  # the documents are in the books: what they owe follows by itself (rule L7)
         wait = seconds(error)
+    drafts.look(desk, run)
     _finish(desk, run, follows=wait > 0)
     return wait
 

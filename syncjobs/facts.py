@@ -1,21 +1,22 @@
 """What PEX and the books say before any row is judged: permissions, tags, accounts, lock date, and PEX's rows."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 
 from django.conf import settings
 from django.db.models import Max, Min
 
+from connectors.connector import Connector
 from connectors.errors import NotAuthorized, NotNow
 from connectors.pex import mapping
-from connectors.records import PARTY
+from connectors.records import PARTY, Field, KnownTag
 from pexsync import clock
 from pexsync.accounts import permissions
 from pexsync.accounts.tenancy import reading
-from syncjobs import changes, glance, mirror, window
+from syncjobs import changes, coding, glance, mirror, window
 from syncjobs.coding import Book, Choices
 from syncjobs.desk import Desk
 from syncjobs.judge import Rules
@@ -86,10 +87,9 @@ def gather(desk: Desk) -> None:
         tags = definitions.usable(desk.business)
     desk.rules = Rules(
         settings=desk.settings,
-        book=Book(book.label, book.fields, book.choices, tags, facts.tags_enabled),
+        book=replace(book, tags=tags, tags_enabled=facts.tags_enabled),
         note=desk.books.note,
         foreign_marks=tuple(desk.books.foreign_marks),
-        where=desk.books.where,
         today=clock.today(),
         closed_until=closed_until,
         gone=changes.gone(desk),
@@ -101,10 +101,33 @@ def gather(desk: Desk) -> None:
 
 def _ask_books(desk: Desk) -> tuple[Book, date | None]:
     fields = desk.books.fields()
-    # Whom entries are booked against is known by id, or asked for when it is needed: there may be thousands.
-    lists = {field.list_name for field in fields if not field.text} - {PARTY} | {"pex_account"}
+    lists = {field.list_name for field in fields if not field.text} | {"pex_account"}
+    if not (coding.reads_party(desk.settings) or PARTY in desk.settings.synced):
+        # Whom entries are booked against is known by id, or asked for when it is needed: there may be thousands.
+        lists.discard(PARTY)
     choices = {name: Choices(desk.books.options(name)) for name in sorted(lists)}
-    return Book(desk.books.label, fields, choices, {}), desk.books.closed_until()
+    return book_of(type(desk.books), fields, choices, {}), desk.books.closed_until()
+
+
+def book_of(
+    connector: type[Connector],
+    fields: Sequence[Field],
+    choices: Mapping[str, Choices],
+    tags: Mapping[str, KnownTag],
+    tags_enabled: bool = True,
+) -> Book:
+    """What coding must know of the books and of PEX's tags, with the words people read about that system."""
+    return Book(
+        label=connector.label,
+        fields=fields,
+        choices=choices,
+        tags=tags,
+        tags_enabled=tags_enabled,
+        party_word=connector.party_word,
+        setup_page=connector.setup_page,
+        sync_word=connector.sync_word,
+        sync_page=connector.sync_page,
+    )
 
 
 def _ask_pex(desk: Desk) -> PexFacts:

@@ -19,7 +19,7 @@ from tagging import definitions, feeds
 from tagging.feeds import Source, Told
 from tagging.models import Feed
 
-TAGS_OFF = "Tags are switched off in PEX. Ask PEX support to switch them on, or switch the list off in Setup."
+TAGS_OFF = "Tags are switched off in PEX. Ask PEX support to switch them on, or switch the list off in {setup}."
 
 
 def bring_over(desk: Desk, run: SyncRun) -> None:
@@ -56,9 +56,10 @@ def _one(desk: Desk, rules: Rules, key: str, tag_id: str, fed_by_others: dict[st
     asked = next((field for field in book.fields if field.key == key and field.can_sync), None)
     label = asked.label if asked else "A field"
     known = book.tags.get(tag_id)
+    setup = registry.ALL[desk.connection.system].setup_page
     failed = Told(key, label, tag_id, known.name if known else "", Feed.State.FAILED, mend=f"synced:{key}")
     if not book.tags_enabled:
-        return replace(failed, says=TAGS_OFF)
+        return replace(failed, says=TAGS_OFF.format(setup=setup))
     if asked is None:
         return replace(failed, says=f"{book.label} no longer has the field this tag got its options from.")
     if feeder := fed_by_others.get(tag_id) or _fed_here(rules.settings, key, tag_id):
@@ -71,6 +72,7 @@ def _one(desk: Desk, rules: Rules, key: str, tag_id: str, fed_by_others: dict[st
         books=book.label,
         values=list(choices.by_id.values()),
         stands_for=choices.match,
+        setup_page=setup,
     )
     return feeds.update(desk.business, desk.pex, tag_id, source)
 

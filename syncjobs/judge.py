@@ -81,9 +81,8 @@ class Rules:
 
     settings: Settings
     book: Book
-    note: str  # "Synced with Xero"
+    note: str  # what our notes in PEX begin with
     foreign_marks: tuple[str, ...]
-    where: str  # "in Xero"
     today: date
     closed_until: date | None = None
     cutover: date | None = None  # the company was changed: only what settled from this day on goes to the new one
@@ -135,13 +134,12 @@ def judge(
             "too_old", "Older than a year: nothing that old is synced. Enter it there, then press “Entered by hand”."
         )
     if transaction.kind not in settings.kinds:
-        return Wait("kind_off", f"{_plural(transaction.kind)} are switched off in Setup.")
+        return Wait("kind_off", f"{_plural(transaction.kind)} are switched off in {rules.book.setup_page}.")
     if put_off:
         return put_off_by_a_person()
     if transaction.bill_pay and not settings.bill_pay:
-        return Wait(
-            "bill_pay", "This card charge paid a bill through PEX bill pay; such charges are switched off in Setup."
-        )
+        says = f"such charges are switched off in {rules.book.setup_page}."
+        return Wait("bill_pay", f"This card charge paid a bill through PEX bill pay; {says}")
     if not _approved(transaction, settings):
         return Wait("approval", _approval_sentence(transaction.approval))
     try:
@@ -153,9 +151,8 @@ def judge(
     except SettingsNeeded as error:
         return Wait("settings", error.says, cause=f"settings:{error.field}", field=error.field, needs_you=True)
     if rules.closed_until and entry.date <= rules.closed_until:
-        return Wait(
-            "period", f"Closed to {rules.closed_until:%-d %b %Y} {rules.where}. Open the period there, or leave it out."
-        )
+        until = f"Closed to {rules.closed_until:%-d %b %Y} in {rules.book.label}."
+        return Wait("period", f"{until} Open the period there, or leave it out.")
     return Due(entry, noted)
 
 
@@ -164,8 +161,9 @@ def put_off_by_a_person() -> Wait:
     return Wait(PUT_OFF, says, cause=PUT_OFF)
 
 
-def unseen(kind: Kind | None) -> Wait:
-    says = f"Nobody has looked at what {_plural(kind).lower()} would send. Press SYNC to see and confirm them."
+def unseen(kind: Kind | None, book: Book) -> Wait:
+    what = _plural(kind).lower()
+    says = f"Nobody has looked at what {what} would send. Press {book.sync_word} to see and confirm them."
     return Wait(UNSEEN, says, cause=UNSEEN)
 
 
@@ -194,7 +192,7 @@ def _changed_its_mind(transaction: Transaction, rules: Rules) -> Hold | Wait | N
             old.link,
         )
     if (transaction.source, transaction.pex_id) in rules.late:
-        says = "PEX showed it only long after it settled. Confirm it in Manage."
+        says = f"PEX showed it only long after it settled. Confirm it in {rules.book.sync_page}."
         return Wait("late", says, cause="late", needs_you=True)
     return None
 
@@ -250,7 +248,7 @@ def _marked(transaction: Transaction, rules: Rules) -> Hold | Close | bool:
 
 
 def _ask(rules: Rules) -> str:
-    return f"If it is {rules.where}, press “It is there” or “Entered by hand”; if not, press “Send anyway”."
+    return f"If it is in {rules.book.label}, press “It is there” or “Entered by hand”; if not, press “Send anyway”."
 
 
 def _is_ours(note: Note, transaction: Transaction) -> bool:

@@ -15,14 +15,14 @@ from django.conf import settings
 from django.db.models import F
 
 from connectors.models import Connection
-from connectors.records import CLOSED_PERIOD, Entry, Kind, Posted, Refused
+from connectors.records import CLOSED_PERIOD, Entry, Found, Kind, Posted, Refused
 from pexsync import clock
 from pexsync.accounts.models import User
 from pexsync.accounts.tenancy import scope
 from syncjobs import bulk, coding, transitions
 from syncjobs.judge import PUT_OFF, Close, Due, Hold, Judgement, Wait, waits_for
 from syncjobs.models import Export, ExportEvent, ExportReceipt, Lease, SyncRun, Tally
-from syncjobs.transitions import Cause, Closed, Event, State, Who
+from syncjobs.transitions import Cause, Closed, Event, Remark, State, Who
 
 SENDING = timedelta(seconds=30)  # a claim is sent within this or not at all
 SECOND_LOOK = timedelta(hours=24)
@@ -39,6 +39,7 @@ ADD_TO_TALLY = (
 )
 
 NOWHERE: dict[str, Any] = {"target": "", "batch": None, "sent_at": None, "next_look": None}
+NOT_ASKED: dict[str, Any] = {"asked_at": None, "asked_by_id": None}  # what support was asked for is settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +305,13 @@ def found_again(actor: Actor, target: str, rows: Sequence[tuple[Export, Posted]]
     changes = [
         Change(
             export,
-            {**_posted(export, found, owed), **_kept_from_before(export, found), "target": target, "next_look": again},
+            {
+                **_posted(export, found, owed),
+                **_kept_from_before(export, found),
+                **NOT_ASKED,
+                "target": target,
+                "next_look": again,
+            },
             "Found in the books again.",
         )
         for export, found in rows
@@ -379,6 +386,21 @@ def _look_at(actor: Actor, exports: Sequence[Export], at: datetime | None) -> No
             bulk.update_each(Export, changes)
 
 
+def remember_drafts(actor: Actor, rows: Sequence[tuple[Export, Found]]) -> None:
+    """Nothing moves: a person has posted in the books what stood there as a draft, and where it is opened now.
+
+    Only what changed is written, of rows that still stand for the record that was looked at.
+    """
+    changes = []
+    for row, found in rows:
+        if row.draft != found.draft:
+            was = {"state": State.POSTED, "generation": row.generation, "record_id": row.record_id}
+            changes.append((row.pk, was, {"draft": found.draft, "link": found.link or row.link}))
+    if changes:
+        with scope(actor.business_id):
+            bulk.update_each(Export, changes)
+
+
 def _posted(export: Export, found: Posted, owed: Owed) -> dict[str, Any]:
     owed = owed.by(export)
     return {
@@ -388,6 +410,7 @@ def _posted(export: Export, found: Posted, owed: Owed) -> dict[str, Any]:
         "says": found.says[:500],
         "record_id": found.record_id,
         "link": found.link,
+        "draft": found.draft,
         "posted_at": clock.now(),
         "next_look": None,
         "note_state": "sent" if owed.note else "seen",
@@ -398,7 +421,7 @@ def _posted(export: Export, found: Posted, owed: Owed) -> dict[str, Any]:
 
 def _held(export: Export, cause: Cause, says: str, link: str) -> Change:
     becomes = {"state": State.HELD, "waiting": "", "cause": cause, "says": says[:500], "link": link, "next_look": None}
-    return Change(export, becomes, says)
+    return Change(export, {**becomes, "draft": False}, says)
 
 
 def _moved(actor: Actor, event: Event, changes: Sequence[Change], after: State | None = None) -> list[Export]:
@@ -444,8 +467,15 @@ def _write_events(
     actor: Actor, move: transitions.Move, changes: Sequence[Change], was: Mapping[int, str] | None = None
 ) -> None:
     """`was`: the state each row came from, where the move can start from several."""
-    at = clock.now()
     before = next(iter(move.before)) if len(move.before) == 1 else ""
+    _log(actor, move.event, changes, was or {}, before)
+
+
+def _log(
+    actor: Actor, event: Event | Remark, changes: Sequence[Change], was: Mapping[int, str], otherwise: str = ""
+) -> None:
+    """`was`: the state each row came from; `otherwise` for those it does not name."""
+    at = clock.now()
     person, run = (actor.person.pk if actor.person else None), (actor.run.pk if actor.run else None)
     bulk.insert_all(
         ExportEvent,
@@ -455,8 +485,8 @@ def _write_events(
                 actor.business_id,
                 change.export.pk,
                 at,
-                move.event.value,
-                (was or {}).get(change.export.pk, before),
+                event.value,
+                was.get(change.export.pk, otherwise),
                 str(change.becomes.get("state", change.export.state)),
                 actor.who,
                 person,
@@ -524,6 +554,7 @@ def it_is_there(actor: Actor, target: str, export: Export, found: Posted, owed: 
         "note_state": "" if owed.by(export).note else "seen",
         "note_at": None,
         **_kept_from_before(export, found),
+        **NOT_ASKED,
         "target": target,
         "next_look": again if look_again else None,
     }
@@ -545,6 +576,7 @@ def send(actor: Actor, exports: Sequence[Export]) -> list[Export]:
 def take_out(actor: Actor, exports: Sequence[Export], closed: Closed, says: str) -> list[Export]:
     """Move 17. What was sent, when and where stays on the row."""
     becomes = {"state": State.CLOSED, "waiting": "", "cause": closed, "says": says[:500], "next_look": None}
+    becomes |= NOT_ASKED
     return _moved(actor, Event.TAKEN_OUT, [Change(export, becomes, says, _what_it_was(export)) for export in exports])
 
 
@@ -577,6 +609,8 @@ def send_again(actor: Actor, exports: Sequence[Export], says: str) -> list[Expor
                 "note_at": None,
                 "note_missed_at": None,
                 "receipts_checked_at": None,
+                "draft": False,
+                **NOT_ASKED,
                 **NOWHERE,
             },
             says,
@@ -585,6 +619,38 @@ def send_again(actor: Actor, exports: Sequence[Export], says: str) -> list[Expor
         for export in exports
     ]
     return _moved(actor, Event.SEND_AGAIN, changes)
+
+
+# --- what support is asked for ----------------------------------------------------------------------------------------
+
+
+def ask_support(actor: Actor, exports: Sequence[Export], says: str) -> list[Export]:
+    """No move: since when, and who, wants a row to be sent again. Returns those nobody had asked about before."""
+    by = actor.person.pk if actor.person else None
+    becomes = {"asked_at": clock.now(), "asked_by_id": by}
+    return _remarked(actor, Remark.ASKED_SUPPORT, [Change(export, becomes, says) for export in exports])
+
+
+def decline(actor: Actor, export: Export, says: str) -> list[Export]:
+    """No move: support does not want it, and the row says so before whatever it says."""
+    told = f"{says} {export.says}" if export.state == State.HELD else says
+    return _remarked(actor, Remark.DECLINED, [Change(export, {**NOT_ASKED, "says": told[:500]}, says)])
+
+
+def _remarked(actor: Actor, remark: Remark, changes: Sequence[Change]) -> list[Export]:
+    """Write it on the rows that are still as they were read, and into their log."""
+    if not changes:
+        return []
+    read = ("state", "cause", "generation", "record_id", "asked_at")
+    rows = [(one.export.pk, {name: getattr(one.export, name) for name in read}, one.becomes) for one in changes]
+    with scope(actor.business_id):
+        won = bulk.update_each(Export, rows)
+        done = [change for change in changes if change.export.pk in won]
+        for change in done:
+            for name, value in change.becomes.items():
+                setattr(change.export, name, value)
+        _log(actor, remark, done, {change.export.pk: change.export.state for change in done})
+    return [change.export for change in done]
 
 
 def _released(export: Export) -> Change:

@@ -86,6 +86,9 @@ class Export(models.Model):
     gone_at = models.DateTimeField(null=True)  # begin of the second one: gone in PEX
     receipts_checked_at = models.DateTimeField(null=True)
     receipts_again_at = models.DateTimeField(null=True)  # when PEX is asked next for receipts added since; None: never
+    draft = models.BooleanField(default=False, db_default=False)  # posted, but in the books a person has yet to post it
+    asked_at = models.DateTimeField(null=True)  # since when support is asked to let it be sent again; None: nobody asks
+    asked_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
     first_seen_at = models.DateTimeField()
 
     class Meta:
@@ -112,6 +115,8 @@ class Export(models.Model):
             ),
             # The sweeper asks whose time has come, whatever the size of the ledger.
             models.Index(fields=["next_look"], condition=Q(next_look__isnull=False), name="export_due_looks"),
+            models.Index(fields=["business", "system", "id"], condition=Q(draft=True), name="export_drafts"),
+            models.Index(fields=["asked_at"], condition=Q(asked_at__isnull=False), name="export_asked"),
         ]
 
     def __str__(self) -> str:
@@ -119,7 +124,7 @@ class Export(models.Model):
 
 
 class ExportEvent(models.Model):
-    """One move of one ledger row: append-only. What earlier generations left in the books stays readable here."""
+    """One move of one ledger row, or a remark on it: append-only. What earlier generations left stays readable here."""
 
     business = models.ForeignKey(Business, on_delete=models.PROTECT, related_name="+", db_index=False)
     export = models.ForeignKey(Export, on_delete=models.PROTECT, related_name="events")
@@ -239,6 +244,7 @@ class SyncRun(models.Model):
     )  # "source:pex id" -> {"id", "link", "says"}: what it looks booked as
     confirmed_at = models.DateTimeField(null=True)
     asks_first = models.BooleanField(default=False, db_default=False)  # somebody wants to see what it would post
+    only = models.JSONField(default=list, db_default=[])  # the kinds it is asked for; []: all that are switched on
     rows_read = models.PositiveIntegerField(default=0)
     rows_judged = models.PositiveIntegerField(default=0)
     rows_waiting = models.PositiveIntegerField(default=0)  # of those: not due, with a reason
@@ -252,6 +258,7 @@ class SyncRun(models.Model):
     fields_due = models.PositiveIntegerField(default=0)
     fields_told = models.JSONField(default=list, db_default=[])  # what became of each list of tag options
     amount_posted = models.DecimalField(max_digits=18, decimal_places=2, default=0)
+    drafts = models.PositiveIntegerField(null=True)  # what nobody had posted in the books yet when it ended
 
     class Meta:
         constraints = [
@@ -269,6 +276,15 @@ class SyncRun(models.Model):
     @property
     def alive(self) -> bool:
         return self.status in self.ALIVE
+
+    @property
+    def only_kinds(self) -> frozenset[Kind]:
+        """Empty: all that are switched on."""
+        return frozenset(Kind(kind) for kind in self.only)
+
+    def covers(self, kind: str) -> bool:
+        """Whether rows of a kind are this run's to send; those of the others stay as they are."""
+        return not self.only or kind in self.only
 
 
 class RunResult(models.Model):

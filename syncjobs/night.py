@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings as house
 
 from connectors import registry
+from connectors.connector import Connector
 from connectors.models import Connection
 from connectors.settings import Settings
 from pexsync import clock
@@ -29,8 +30,6 @@ from syncjobs.notices import News
 logger = logging.getLogger(__name__)
 
 BATCH = 100  # connections a tick takes; of ten thousand, about 33 begin in a minute
-UNSEEN = "Press SYNC once and confirm what would be sent; then auto-sync can be switched on."
-
 Alive = Mapping[int, SyncRun]  # by connection
 
 
@@ -100,13 +99,13 @@ def _news(connections: Sequence[Connection], alive: Alive) -> list[News]:
     for each in connections:
         run = alive.get(each.pk)
         if _has_ended(each):
-            news.append(News(each, notices.END_DATE, _ended(Settings.parse(each.settings))))
+            news.append(News(each, notices.END_DATE, _ended(each)))
         elif run is not None and waits_for_a_person(run):
             news.append(News(each, notices.PREVIEW, runs.WAITS_FOR_A_LOOK))
         elif each.state == Connection.State.FAILED:
             news.append(News(each, notices.SESSION, each.failure))
         elif each.ready and not each.preview_confirmed:
-            news.append(News(each, notices.PREVIEW, UNSEEN))
+            news.append(News(each, notices.PREVIEW, _unseen(each)))
     return news
 
 
@@ -118,13 +117,22 @@ def _has_ended(connection: Connection) -> bool:
     return window.has_ended(Settings.parse(connection.settings), clock.today())
 
 
-def _ended(settings: Settings) -> str:
-    day = settings.end_date
+def _ended(connection: Connection) -> str:
+    day = Settings.parse(connection.settings).end_date
     assert day is not None
     return (
-        f"What settled up to {day.day} {day:%b %Y} was synced, and nothing later is. Choose a later End Date in Setup "
-        "and switch auto-sync on again, or leave it off."
+        f"What settled up to {day.day} {day:%b %Y} was synced, and nothing later is. Choose a later End Date in "
+        f"{_connector(connection).setup_page} and switch auto-sync on again, or leave it off."
     )
+
+
+def _unseen(connection: Connection) -> str:
+    word = _connector(connection).sync_word
+    return f"Press {word} once and confirm what would be sent; then auto-sync can be switched on."
+
+
+def _connector(connection: Connection) -> type[Connector]:
+    return registry.ALL[connection.system]
 
 
 # --- the switch -------------------------------------------------------------------------------------------------------
@@ -134,15 +142,15 @@ def cannot_switch_on(connection: Connection) -> str:
     """Why no night can begin, a sentence; "" when it can."""
     connector = registry.get(connection.system)
     if connector is not None and connector.beta:
-        return f"{connector.app_name} is in BETA: it syncs when you press SYNC, not by itself."
+        return f"{connector.app_name} is in BETA: it syncs when you press {connector.sync_word}, not by itself."
     try:
         settings = runs.check_ready(connection)
     except runs.CannotStart as reason:
         return str(reason)
     if not connection.preview_confirmed:
-        return UNSEEN
+        return _unseen(connection)
     if window.has_ended(settings, clock.today()):
-        return "The End Date has passed. Choose a later one in Setup first."
+        return f"The End Date has passed. Choose a later one in {_connector(connection).setup_page} first."
     return ""
 
 

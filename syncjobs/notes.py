@@ -13,12 +13,13 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
+from connectors import registry
 from connectors.connector import Resync
 from connectors.models import Connection
 from connectors.records import Fate, Found, Kind, Note, Transaction
 from pexsync import clock
 from pexsync.accounts.tenancy import reading, scope
-from syncjobs import bulk, coding, keys, ledger, mirror, notices, sending, window
+from syncjobs import bulk, coding, keys, ledger, mirror, notices, sending, support, window
 from syncjobs.desk import Desk
 from syncjobs.models import Export, PexTransaction
 from syncjobs.transitions import State, Who
@@ -32,7 +33,7 @@ NOTE_COLUMNS = ("note_state", "note_at", "note_missed_at")
 
 TROUBLE = (
     "PEX suddenly shows many purchases without their sync note. Nothing was changed because of that. "
-    "If you removed them to have purchases sent again, use “Send again”."
+    "If you removed them to have purchases sent again, use “{again}”."
 )
 
 
@@ -102,7 +103,8 @@ def _taken_away(desk: Desk, seen: Seen) -> None:
             elif seen.long_after(row.note_missed_at):
                 seen.add(row, note_state="removed")
     if _too_many(desk, len(first), seen.days):
-        notices.tell(desk.connection, notices.NOTES_VANISHED, TROUBLE)
+        again = support.word(registry.ALL[desk.connection.system])
+        notices.tell(desk.connection, notices.NOTES_VANISHED, TROUBLE.format(again=again))
     else:
         notices.over(desk.connection, notices.NOTES_VANISHED)
         for row in first:
@@ -182,11 +184,11 @@ def _send_again(desk: Desk, rows: Sequence[Export]) -> None:
     """Move 19."""
     says = f"Its note was removed in PEX, and its record is deleted in {desk.books.label}."
     moved = ledger.send_again(desk.actor(Who.SLICE), rows, says)
-    desk.add(rows_due=len(moved))
+    desk.add(rows_due=sum(desk.covers(row.kind) for row in moved))
 
 
 def _write_again(desk: Desk, rows: Sequence[Export]) -> None:
-    says = f"Its note was removed in PEX, but it is still {desk.books.where}; the note is back."
+    says = f"Its note was removed in PEX, but it is still in {desk.books.label}; the note is back."
     with scope(desk.business.pk):
         at = clock.now()
         becomes: dict[str, Any] = {"note_state": "sent", "note_at": at, "note_missed_at": None, "says": says}

@@ -34,7 +34,7 @@ ONLY_TELL = frozenset({END_DATE})  # nothing has to be done: whoever has read it
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """How a cause is headed, `{label}` being the system's name, and the button that leads to its cure."""
+    """How a cause is headed, and the button that leads to its cure; `{label}`, `{SETUP}`: the system's own words."""
 
     title: str
     tone: str
@@ -46,8 +46,8 @@ HEADINGS = {
     SESSION: Heading("{label} needs you to sign in again.", "bad", "RE-CONNECT", "connect"),
     PEX: Heading("PEX needs you to sign in again.", "bad", "SEE WHAT TO DO", "manage"),
     PERMISSION: Heading("A permission is missing in PEX.", "bad", "SEE WHAT TO DO", "manage"),
-    SETTINGS: Heading("The settings need you before the next sync.", "bad", "OPEN SETUP", "setup"),
-    END_DATE: Heading("Auto-sync is off: the End Date has passed.", "warn", "OPEN SETUP", "setup"),
+    SETTINGS: Heading("The settings need you before the next sync.", "bad", "OPEN {SETUP}", "setup"),
+    END_DATE: Heading("Auto-sync is off: the End Date has passed.", "warn", "OPEN {SETUP}", "setup"),
     PREVIEW: Heading("A nightly sync waits for your look.", "warn", "SEE WHAT WOULD BE SENT", "manage"),
     TAGS: Heading("Tag options in PEX need you.", "warn", "SHOW THE LISTS", "tags"),
     ROWS_VANISHED: Heading("PEX leaves out many transactions.", "warn", "SEE WHAT TO DO", "manage"),
@@ -178,7 +178,7 @@ def shown(notice: Notice) -> Shown:
         title=heading.title.format(label=connector.label if connector else notice.system),
         says=notice.says,
         tone=heading.tone,
-        word=heading.word,
+        word=heading.word.format(SETUP=(connector.setup_page if connector else "settings").upper()),
         link=reverse(heading.place, args=[notice.system]),
         since=notice.since,
         times=notice.times,

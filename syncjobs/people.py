@@ -14,7 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 
 from connectors import registry
-from connectors.connector import Connector, Resync
+from connectors.connector import Connector
 from connectors.errors import ConnectorError, NotAuthorized
 from connectors.models import Connection
 from connectors.records import Fate, Found, Posted, Sent
@@ -23,7 +23,7 @@ from pexsync import clock
 from pexsync.accounts.models import Membership, User
 from pexsync.accounts.permissions import CONNECTOR
 from pexsync.accounts.tenancy import reading
-from syncjobs import ledger, notices, owing
+from syncjobs import ledger, notices, owing, support
 from syncjobs.desk import as_sent, key_of
 from syncjobs.judge import PUT_OFF
 from syncjobs.models import Export, PexTransaction
@@ -83,6 +83,12 @@ def actions_of(export: Export) -> tuple[Action, ...]:
     return allowed(export.state, export.cause, export.record_id)
 
 
+def offered(export: Export) -> tuple[Action, ...]:
+    """Those with a button: what support was asked for is not asked for twice."""
+    asked = support.waits(export)
+    return tuple(action for action in actions_of(export) if not (asked and action is Action.SEND_AGAIN))
+
+
 def is_final(export: Export, action: Action) -> bool:
     """Whether `action` cannot be undone, so that the person is asked first."""
     return action in _OUT and bool(export.record_id)
@@ -99,8 +105,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`asked`: rows that stay where they are until support allows it."""
+
     moved: Sequence[Export] = ()
     refused: Sequence[Refusal] = ()
+    asked: Sequence[Export] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +131,11 @@ class Wish:
     def connector(self) -> type[Connector]:
         return registry.ALL[self.connection.system]
 
+    @property
+    def asks_support(self) -> bool:
+        """Whether it is support's to allow."""
+        return self.action is Action.SEND_AGAIN and self.who is Who.PERSON and support.allows(self.connector)
+
 
 def decide(wish: Wish, exports: Collection[int]) -> Answer:
     """Do what is wished with these rows of the connection, at most `MOST`; the others of them stay as they are.
@@ -133,8 +147,9 @@ def decide(wish: Wish, exports: Collection[int]) -> Answer:
     rows = rows_of(wish.connection, exports)
     refused = [Refusal(row, says) for row in rows if (says := refusal(wish, row))]
     left = {each.export.pk for each in refused}
-    answer = _MOVES[wish.action](wish, [row for row in rows if row.pk not in left])
-    return Answer(answer.moved, [*refused, *answer.refused])
+    decided = _ask_support if wish.asks_support else _MOVES[wish.action]
+    answer = decided(wish, [row for row in rows if row.pk not in left])
+    return replace(answer, refused=[*refused, *answer.refused])
 
 
 def rows_of(connection: Connection, exports: Collection[int]) -> list[Export]:
@@ -158,7 +173,7 @@ def _check_permission(wish: Wish) -> None:
 _NOT_OF_CAUSE = {
     Cause.DOUBLED: "The books hold it twice: sending it would make three. Delete all but one there.",
     Cause.EDITED: "The books hold a record of it: sending it would double it. Look there first.",
-    Cause.MISSING: "It had a record in the books. Press “Send again”: it looks first whether that one is gone.",
+    Cause.MISSING: "It had a record in the books. Press “{again}”: it looks first whether that one is gone.",
 }
 _NOT_OF_STATE = {
     State.DUE: "It is not held: it goes with a sync as soon as nothing keeps it back.",
@@ -180,20 +195,20 @@ def refusal(wish: Wish, export: Export) -> str:
         )
     if wish.action is Action.SEND and export.cause == Cause.UNRESOLVED and (until := _patience_ends(wish, export)):
         return f"It was sent a moment ago. Wait until {_hour(wish.connection, until)}; then a look is worth something."
-    if wish.action is Action.SEND_AGAIN and wish.who is Who.PERSON and wish.connector.resync is Resync.SUPPORT:
-        return f"Sending again to {wish.connector.label} is allowed by support. Ask them for PEX {export.pex_id}."
+    if wish.asks_support and support.waits(export):
+        return support.asked_already(export, wish.connection.business.zone)
     return ""
 
 
 def _not_allowed(wish: Wish, export: Export) -> str:
     if export.state == State.POSTED:
-        return f"It is {wish.connector.where} already."
+        return f"It is in {wish.connector.label} already."
     if export.state == State.CLOSED and wish.action is Action.UNDO:
         if export.record_id:
             return "A record of it is known in the books: sending it once more would double it."
         return "There is nothing to book."
     if export.state == State.HELD and wish.action is Action.SEND and export.cause in _NOT_OF_CAUSE:
-        return _NOT_OF_CAUSE[Cause(export.cause)]
+        return _NOT_OF_CAUSE[Cause(export.cause)].format(again=support.word(wish.connector))
     return _NOT_OF_STATE[State(export.state)]
 
 
@@ -278,7 +293,7 @@ def _it_is_there(wish: Wish, rows: Sequence[Export]) -> Answer:
     says = seen.trouble or _not_the_one(wish, what, record_id)
     if says:
         return Answer((), [Refusal(export, says, what.link), *refused])
-    found = Posted(what.record_id, what.link, what.says)
+    found = Posted(what.record_id, what.link, what.says, what.draft)
     again = what.fate is Fate.LIVE or ledger.may_come_through(export, begun)
     target = wish.connection.target
     try:
@@ -351,7 +366,7 @@ def _not_absent(wish: Wish, what: Found) -> str:
         return ""
     if what.fate is Fate.UNSEEN:
         return _not_looked(wish)
-    return f"It is {wish.connector.where} after all. Look at it, then press “It is there”."
+    return f"It is in {wish.connector.label} after all. Look at it, then press “It is there”."
 
 
 def _send_again(wish: Wish, rows: Sequence[Export]) -> Answer:
@@ -380,8 +395,8 @@ def _not_dead(wish: Wish, export: Export, what: Found) -> str:
         case Fate.ABSENT if export.state == State.HELD:
             return ""
         case Fate.ABSENT:
-            return f"{_VANISHED} Look there, then press “Send again” once more."
-    return f"Its record is still {wish.connector.where}. Delete or void it there first, then send it again."
+            return f"{_VANISHED} Look there, then press “{support.word(wish.connector)}” once more."
+    return f"Its record is still in {wish.connector.label}. Delete or void it there first, then send it again."
 
 
 _VANISHED = "Its record is not in the books any more, not even as a deleted one."
@@ -390,8 +405,38 @@ _VANISHED = "Its record is not in the books any more, not even as a deleted one.
 def _hold_vanished(wish: Wish, rows: Sequence[Export]) -> None:
     """Move 14: the look of a person is a look. A record that vanished is proven dead only by the next one."""
     actor = ledger.Actor(wish.connection.business_id, Who.SLICE, person=wish.by)
-    says = f"{_VANISHED} Look there; then press “Send again” or “Entered by hand”."
+    says = f"{_VANISHED} Look there; then press “{support.word(wish.connector)}” or “Entered by hand”."
     ledger.changed_there(actor, [(row, Cause.MISSING, says, row.link) for row in rows])
+
+
+def _ask_support(wish: Wish, rows: Sequence[Export]) -> Answer:
+    """No move 19: where a look right now does not find the record, the wish stands on the row until support answers.
+
+    What a look finds gone is held first, as with every look (move 14), so that nobody takes it for booked meanwhile.
+    """
+    looked = rows[:LOOKED_FOR]
+    seen = _look(wish, looked)
+    refused = _too_many(rows[LOOKED_FOR:])
+    refused += [
+        Refusal(row, says, seen.of(row).link or row.link)
+        for row in looked
+        if (says := seen.trouble or _not_gone(wish, row, seen.of(row)))
+    ]
+    left = {each.export.pk for each in refused}
+    gone = [row for row in looked if row.pk not in left]
+    actor = ledger.Actor(wish.connection.business_id, Who.SLICE, person=wish.by)
+    posted = [(row, seen.of(row)) for row in gone if row.state == State.POSTED]
+    ledger.changed_there(actor, [(row, Cause.MISSING, _gone_says(what), what.link or row.link) for row, what in posted])
+    asked = ledger.ask_support(wish.actor, gone, wish.remark)
+    return Answer(refused=[*refused, *_faster(gone, asked)], asked=asked)
+
+
+def _not_gone(wish: Wish, export: Export, what: Found) -> str:
+    return "" if what.fate is Fate.ABSENT else _not_dead(wish, export, what)
+
+
+def _gone_says(what: Found) -> str:
+    return "Its record was deleted or reversed in the books." if what.fate is Fate.DEAD else _VANISHED
 
 
 def _take_out(wish: Wish, rows: Sequence[Export]) -> Answer:

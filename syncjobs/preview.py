@@ -40,8 +40,13 @@ def asks(desk: Desk, run: SyncRun) -> bool:
     return run.asks_first or _shows_something_new(desk, run)
 
 
+def _unseen(desk: Desk, run: SyncRun) -> frozenset[Kind]:
+    """The kinds this run would send and nobody has confirmed."""
+    return runs.unconfirmed(desk.connection) & runs.kinds_of(run, desk.settings)
+
+
 def _shows_something_new(desk: Desk, run: SyncRun) -> bool:
-    kinds = runs.unconfirmed(desk.connection)
+    kinds = _unseen(desk, run)
     if not kinds:
         return False
     first = checking.first_day(desk, run)
@@ -59,7 +64,7 @@ def make(desk: Desk, run: SyncRun) -> bool:
     rules = checking.rules_of(desk)
     unticked = left = _clear(desk, run)
     begins = window.manual(desk.settings, clock.today()).first
-    sheet = _Sheet(frozenset(runs.unconfirmed(desk.connection)), run.asks_first, begins)
+    sheet = _Sheet(_unseen(desk, run), run.asks_first, begins)
     names = shown.parties(desk.settings, desk.connection.settings.get("labels", {}))
     for rows in _judged(desk, run, rules):
         desk.alive()
@@ -68,7 +73,8 @@ def make(desk: Desk, run: SyncRun) -> bool:
         left = left - {(record.source.value, record.pex_id) for record, _ in rows}
     _drop(desk, run, left if sheet.to_show else None)
     if not sheet.to_show:
-        notices.over(desk.connection, notices.PREVIEW)
+        if not run.only:  # else it says nothing about the other kinds
+            notices.over(desk.connection, notices.PREVIEW)
         return False
     pairs = booked.pairs(desk, sheet.to_pair)
     sheet.count_pairs(pairs)
@@ -81,7 +87,7 @@ def make(desk: Desk, run: SyncRun) -> bool:
 def _judged(desk: Desk, run: SyncRun, rules: Rules) -> Iterator[list[tuple[Transaction, Judgement]]]:
     """All rows with their verdicts, in chunks; also those an earlier run let in: nobody may have seen them yet."""
     decided = booked.decided(desk, run)
-    for new, known in checking.rows_to_judge(desk, run, rules):
+    for new, known in checking.rows_to_judge(desk, run, rules, run.only_kinds):
         fresh = [(record, checking.verdict_on_new(desk, rules, decided, record)[0]) for record in new]
         yield fresh + [
             (_of_a_kind(one, row), checking.verdict_on_known(desk, rules, decided, row, one)) for row, one in known
@@ -257,7 +263,7 @@ def _keep(desk: Desk, rows: Sequence[tuple[Any, ...]]) -> None:
 
 
 def _to_create(desk: Desk) -> set[str]:
-    """The contacts the books lack: asked once."""
+    """Whom the books would have to be told of first: asked once."""
     parties = [party for party in desk.new_parties if party.name]
     if not parties:
         return set()
@@ -267,7 +273,7 @@ def _to_create(desk: Desk) -> set[str]:
 
 
 def _mark(desk: Desk, run: SyncRun, pairs: Mapping[str, Mapping[str, Any]], missing: set[str]) -> None:
-    """Write beside the rows what they look booked as, and whether their contact would be a new one."""
+    """Write beside the rows what they look booked as, and whether whom they are booked against would be new."""
     last = 0
     while pairs or missing:
         desk.alive()

@@ -60,8 +60,8 @@ SHEET = (
     "State",
     "Says",
     "Ticked",
-    "Contact",
-    "New contact",
+    "{Party}",
+    "New {party}",
     "Posting date",
     "Account",
     "Debit",
@@ -325,9 +325,9 @@ def _sentence(
 
 
 def _beside(connector: type[Connector], context: Mapping[str, Any], counts: Mapping[str, int]) -> str:
-    new = context["new_contacts_count"]
+    new, word = context["new_contacts_count"], connector.party_word
     facts = [
-        (new, f"contact would be created in {connector.label}", f"contacts would be created in {connector.label}"),
+        (new, f"{word} would be created in {connector.label}", f"{word}s would be created in {connector.label}"),
         (context["ready"].count - context["going"].count, "is not ticked", "are not ticked"),
         (counts["booked"], "looks booked already", "look booked already"),
         (counts["blocked"], "needs you first", "need you first"),
@@ -372,7 +372,8 @@ def sheet(request: BusinessRequest, system: str, run: int) -> HttpResponse:
     found = run_of(request, system, run)
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(SHEET)
+    word = connector_of(system).party_word
+    writer.writerow(head.format(party=word, Party=word.capitalize()) for head in SHEET)
     writer.writerows(_lines(found, found.shown.order_by("settled_on", "pk")))
     headers = {"Content-Disposition": f'attachment; filename="{system}-preview-{found.pk}.csv"'}
     return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)

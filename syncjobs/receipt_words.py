@@ -99,7 +99,7 @@ def stays(export: Export, connection: Connection) -> str:
             "receipt is sent there. Add it there by hand."
         )
     if not Settings.parse(connection.settings).receipts:
-        return "Attachments are switched off in Setup, so no receipt is sent."
+        return f"Attachments are switched off in {connector.setup_page}, so no receipt is sent."
     return ""
 
 
@@ -108,7 +108,8 @@ def later(export: Export, connection: Connection) -> str:
     if stays(export, connection) or not receipts.come_later(export.kind, export.amount):
         return ""
     if not Settings.parse(connection.settings).late_receipts:
-        return "Receipts added in PEX after posting are not sent: that is switched off in Setup."
+        setup = registry.ALL[export.system].setup_page
+        return f"Receipts added in PEX after posting are not sent: that is switched off in {setup}."
     at = export.receipts_again_at
     if at is None:
         if export.receipts_checked_at is None:
@@ -119,7 +120,7 @@ def later(export: Export, connection: Connection) -> str:
 
 
 def _where(export: Export) -> str:
-    return registry.ALL[export.system].where
+    return f"in {registry.ALL[export.system].label}"
 
 
 def limits(export: Export) -> str:

@@ -11,6 +11,9 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.urls import reverse
 
+from connectors import registry
+from connectors.connector import Connector
+from syncjobs import support
 from syncjobs.judge import PUT_OFF, UNSEEN
 from syncjobs.people import Action
 from syncjobs.transitions import Cause, Closed, State
@@ -66,6 +69,7 @@ DUE: Mapping[str, Remedy] = {
     "untagged": Remedy(Place.PEX, "TAG IN PEX"),
     "unknown": Remedy(Place.PEX, "TAG IN PEX"),
     "archived": Remedy(Place.PEX, "TAG IN PEX"),
+    "parties": Remedy(Place.PEX, "TAG IN PEX"),
     "settings": _SETUP,
     "mistake": Remedy(Place.HELP, "OPEN HELP"),
 }
@@ -76,7 +80,7 @@ HELD: Mapping[str, Remedy] = {
     Cause.UNRESOLVED: _IT_IS_THERE,
     Cause.DOUBLED: _OPEN_RECORD,
     Cause.EDITED: _OPEN_RECORD,
-    Cause.MISSING: _decide(Action.SEND_AGAIN, "Send again"),
+    Cause.MISSING: _decide(Action.SEND_AGAIN, support.SEND_AGAIN),
     Cause.RECEIPT: _decide(Action.SEND, "Send anyway"),
     Cause.STATEMENT: _BY_HAND,
 }
@@ -155,7 +159,8 @@ def button(about: Subject) -> Button | None:
         return Button("DECIDE", f"{reverse('rows', args=[about.system])}?{query}")
     if about.final:
         return Button("OPEN RECORD", about.link, True) if about.link else None
-    return Button(remedy.word, action=remedy.action)
+    word = support.word(_connector(about.system)) if remedy.action is Action.SEND_AGAIN else remedy.word
+    return Button(word, action=remedy.action)
 
 
 def drawn(remedy: Remedy, system: str, card_account: int | None, cause: str = "") -> Button:
@@ -163,14 +168,19 @@ def drawn(remedy: Remedy, system: str, card_account: int | None, cause: str = ""
     field = remedy.field or field_of(cause)
     match remedy.place:
         case Place.SETUP:
-            return Button(remedy.word, _setup(system, field))
+            return Button(f"OPEN {_connector(system).setup_page.upper()}", _setup(system, field))
         case Place.PEX:
             return Button(remedy.word, pex_page(card_account), True, setup=_setup(system, field, ""))
         case Place.SYNC:
-            return Button(remedy.word, post=reverse("sync-start", args=[system]))
+            return Button(_connector(system).sync_word, post=reverse("sync-start", args=[system]))
         case Place.MANAGE:
             return Button(remedy.word, f"{reverse('manage', args=[system])}#{cause}-title")
     return Button(remedy.word, reverse("help"))
+
+
+def _connector(system: str) -> type[Connector]:
+    """Whose pages and buttons the words are of."""
+    return registry.ALL[system]
 
 
 def _setup(system: str, field: str, otherwise: str | None = None) -> str:

@@ -1,7 +1,7 @@
 """The life of a run as people and the schedule see it: start, confirm, cancel, pause, end. A run is a history row."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -61,16 +61,19 @@ def start(
     first: date | None = None,
     last: date | None = None,
     asks_first: bool = False,
+    kinds: Collection[Kind] = (),
 ) -> SyncRun:
     """Queue a run and wake a worker. Raises `CannotStart`. Call it inside the tenant's scope or outside any.
 
     `asks_first`: it shows what it would send, and waits until somebody confirms that. So does one that begins before
-    the Start Date: nobody has said yet that what settled then is to go.
+    the Start Date: nobody has said yet that what settled then is to go. `kinds`: it sends only these; none: all that
+    are switched on.
     """
     settings = check_ready(connection)
+    only = _only(connection, settings, kinds)
     usual = window.manual(settings, clock.today())
     run = planned(connection, settings, window.manual(settings, clock.today(), first, last), clock.now())
-    run.started_by, run.asks_first = by, asks_first or run.window_start < usual.first
+    run.started_by, run.asks_first, run.only = by, asks_first or run.window_start < usual.first, only
     try:
         with scope(connection.business_id):
             run.save(force_insert=True)
@@ -97,6 +100,15 @@ def planned(connection: Connection, settings: Settings, days: Window, at: dateti
         queued_at=at,
         wake_at=at,
     )
+
+
+def _only(connection: Connection, settings: Settings, kinds: Collection[Kind]) -> list[str]:
+    """The kinds as a run keeps them; [] where none that is switched on is left out. Raises `CannotStart`."""
+    if off := set(kinds) - settings.kinds:
+        names = " and ".join(f"{kind.label}s" for kind in Kind if kind in off).capitalize()
+        setup = registry.ALL[connection.system].setup_page
+        raise CannotStart(f"{names} are switched off in {setup}. Switch them on there, or choose other kinds.")
+    return [] if settings.kinds <= set(kinds) else sorted(kind.value for kind in set(kinds))
 
 
 def check_ready(connection: Connection) -> Settings:
@@ -143,7 +155,8 @@ def resume(connection: Connection, by: User) -> int | None:
         return None
     try:
         if failed:
-            start(connection, by, failed.window_start, failed.window_end, failed.asks_first)
+            days = failed.window_start, failed.window_end
+            start(connection, by, *days, asks_first=failed.asks_first, kinds=failed.only_kinds)
         else:
             start(connection, by)
     except CannotStart as reason:
@@ -172,6 +185,11 @@ def unconfirmed(connection: Connection) -> frozenset[Kind]:
     """The kinds that are switched on and that nobody has agreed to yet: a preview shows them first (rule L9)."""
     kinds = Settings.parse(connection.settings).kinds
     return frozenset(kind for kind in kinds if kind.value not in connection.preview_confirmed)
+
+
+def kinds_of(run: SyncRun, settings: Settings) -> frozenset[Kind]:
+    """The kinds a run may send: those that are switched on and that it is asked for."""
+    return frozenset(kind for kind in settings.kinds if run.covers(kind))
 
 
 def waits_for_confirmation(run: SyncRun) -> bool:
@@ -242,7 +260,7 @@ def _decided(line: dict[str, Any], decisions: Mapping[tuple[str, str], Decision]
 
 
 def _confirmation(run: SyncRun, connection: Connection, by: User) -> dict[str, Any]:
-    """What was agreed to, per kind that is switched on: kinds switched on later ask again.
+    """What was agreed to, per kind that is switched on and was shown: the others ask when their turn comes.
 
     What was agreed to before stays as it was: the run that asked then holds what was found and decided.
     """
@@ -254,6 +272,7 @@ def _confirmation(run: SyncRun, connection: Connection, by: User) -> dict[str, A
             "months": [line for line in run.preview if line["kind"] == kind],
         }
         for kind in sorted(unconfirmed(connection))
+        if run.covers(kind)
     }
 
 

@@ -9,7 +9,7 @@ from pexsync.accounts.middleware import needs
 from pexsync.accounts.models import BusinessRequest
 from pexsync.accounts.permissions import CONNECTOR
 from syncjobs import night, notices, runs
-from syncjobs.views import connection_of
+from syncjobs.views import connection_of, connector_of
 
 
 @require_POST
@@ -18,7 +18,8 @@ def auto_sync(request: BusinessRequest, system: str) -> HttpResponse:
     connection = connection_of(request, system)
     if request.POST.get("on") != "yes":
         night.switch_off(connection)
-        messages.success(request, "Auto-sync is off. Syncs start when you press SYNC.")
+        word = connector_of(system).sync_word
+        messages.success(request, f"Auto-sync is off. Syncs start when you press {word}.")
         return redirect("manage", system)
     try:
         night.switch_on(connection)

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import Count, Q
 
+from connectors import registry
 from connectors.connector import Deadline
 from connectors.errors import NotAuthorized, RetryLater, SettingsNeeded
 from connectors.models import Connection
@@ -33,7 +34,7 @@ from connectors.records import (
 from pexsync import clock
 from pexsync.accounts import installation
 from pexsync.accounts.tenancy import reading
-from syncjobs import booked, checking, coding, keys, ledger, lookalikes, mirror, shown
+from syncjobs import booked, checking, coding, keys, ledger, lookalikes, mirror, shown, support
 from syncjobs.desk import Desk, as_sent, earlier_keys, key_of
 from syncjobs.judge import Due, Hold, Judgement, Rules, Wait
 from syncjobs.models import Export, PexTransaction
@@ -51,7 +52,7 @@ TAKEN = (
 )
 HELD_LOOKS = 50  # held rows one run looks at: each may cost a call
 FOUND_AGAIN = (Cause.DOUBLED, Cause.MISSING, Cause.EDITED, Cause.UNRESOLVED)
-CAUSES = {  # what is wrong where the books do not say it better, and what to press
+CAUSES = {  # what is wrong where the books do not say it better, and what to press; `again`: the word of "send again"
     Fate.DOUBLED: (
         Cause.DOUBLED,
         "The books hold this twice. Delete all but one there.",
@@ -65,12 +66,12 @@ CAUSES = {  # what is wrong where the books do not say it better, and what to pr
     Fate.DEAD: (
         Cause.MISSING,
         "Its record in the books was deleted there.",
-        "Press “Send again” for a new one, or “Leave out” if that was meant.",
+        "Press “{again}” for a new one, or “Leave out” if that was meant.",
     ),
     Fate.ABSENT: (
         Cause.MISSING,
         "Its record is no longer in the books.",
-        "Look there; then press “Send again”, or “Entered by hand”.",
+        "Look there; then press “{again}”, or “Entered by hand”.",
     ),
     Fate.LIVE: (
         Cause.EDITED,
@@ -117,20 +118,22 @@ def _settle_some(desk: Desk, rows: Sequence[Export], begun: datetime) -> list[Ex
     freed = ledger.settle_absent(actor, absent, resend=desk.books.resend)
     unsure = [(row, what) for row, what in doubt if what.fate in (Fate.DOUBLED, Fate.DOUBTFUL)]
     _hold_in_doubt(desk, [to_hold(row, what) for row, what in unsure])
-    ledger.still_there(actor, [row for row, what in second if what.fate is Fate.LIVE], begun)
+    there = [(row, what) for row, what in second if what.fate is Fate.LIVE]
+    ledger.still_there(actor, [row for row, _ in there], begun)
+    ledger.remember_drafts(actor, there)
     changed = [(row, what) for row, what in second if what.fate not in (Fate.LIVE, Fate.UNSEEN)]
     ledger.changed_there(actor, [to_hold(row, what) for row, what in changed])
     unseen = [row for row, what in doubt + second if what.fate is Fate.UNSEEN]
     ledger.look_again(actor, unseen, LOOK_AGAIN)
     if not desk.books.resend:
         return []
-    desk.add(rows_due=sum(not desk.sent_by_this_run(row) for row in freed))
+    desk.add(rows_due=sum(desk.covers(row.kind) and not desk.sent_by_this_run(row) for row in freed))
     return freed
 
 
 def look_at(desk: Desk, rows: Sequence[Export]) -> list[tuple[Export, Found]]:
     """What the books say of rows as they were sent."""
-    found = _look(desk, [_to_look_for(desk, row) for row in rows])
+    found = look(desk, [_to_look_for(desk, row) for row in rows])
     return [(row, found.get(key_of(row), Found(Fate.UNSEEN))) for row in rows]
 
 
@@ -179,7 +182,7 @@ def put_off(connection: Connection, after: float) -> None:
     ledger.look_again(ledger.Actor(connection.business_id, Who.SLICE), rows, after or LOOK_AGAIN)
 
 
-def _look(desk: Desk, sent: Sequence[Sent]) -> Mapping[str, Found]:
+def look(desk: Desk, sent: Sequence[Sent]) -> Mapping[str, Found]:
     desk.held.step()
     with desk.asking_books():
         return desk.books.find(sent)
@@ -196,7 +199,7 @@ def send(desk: Desk, rules: Rules, only: frozenset[int] | None = None) -> None:
     asked = _names(desk, only)
     if not asked:
         return
-    found = _look(desk, asked)
+    found = look(desk, asked)
     _take_found(desk, rules, {key: what for key, what in found.items() if what.fate not in (Fate.ABSENT, Fate.UNSEEN)})
     seen = {key for key, what in found.items() if what.fate is not Fate.UNSEEN}
     covered = {sent.key for sent in asked if sent.key in seen or not sent.in_doubt}
@@ -341,12 +344,14 @@ def _batches(desk: Desk, covered: set[str]) -> Iterator[list[Export]]:
 
 
 def _with_records(desk: Desk, exports: Sequence[Export]) -> list[tuple[Export, Transaction]]:
+    """Each with what PEX shows; not those whose kind PEX has changed to one that this run is not asked for."""
     found = {}
     for start in range(0, len(exports), CHUNK):
         ids = [export.pex_id for export in exports[start : start + CHUNK]]
         with reading(desk.business.pk):
             for row in PexTransaction.objects.filter(business_id=desk.business.pk, pex_id__in=ids):
-                found[row.source, row.pex_id] = mirror.record_of(row)
+                if not row.kind or desk.covers(row.kind):
+                    found[row.source, row.pex_id] = mirror.record_of(row)
     return [
         (export, found[export.source, export.pex_id]) for export in exports if (export.source, export.pex_id) in found
     ]
@@ -410,7 +415,7 @@ def _find_noted(desk: Desk, rows: Sequence[tuple[Export, Entry]]) -> None:
         )
         for _, entry in rows
     ]
-    found = _look(desk, asked)
+    found = look(desk, asked)
     adopting, holding = [], []
     for export, entry in rows:
         what = found.get(entry.key, Found(Fate.UNSEEN))
@@ -418,8 +423,8 @@ def _find_noted(desk: Desk, rows: Sequence[tuple[Export, Entry]]) -> None:
             adopting.append((export, entry, what))
         elif what.fate is Fate.ABSENT:
             says = (
-                f"PEX says this was synced as {entry.key}, but it is not {desk.books.where}. Look there: press “Send”, "
-                "or “It is there” if you find it."
+                f"PEX says this was synced as {entry.key}, but it is not in {desk.books.label}. Look there: press "
+                "“Send”, or “It is there” if you find it."
             )
             holding.append((export, Cause.UNRESOLVED, says, ""))
         elif what.fate is not Fate.UNSEEN:
@@ -509,9 +514,10 @@ def _tell(desk: Desk, failures: Sequence[tuple[Export, Wait | Hold]]) -> None:
 
 
 def _posted(found: Found) -> Posted:
-    return Posted(found.record_id, found.link, found.says)
+    return Posted(found.record_id, found.link, found.says, found.draft)
 
 
 def to_hold(export: Export, found: Found) -> tuple[Export, Cause, str, str]:
     cause, says, advice = CAUSES[found.fate]
-    return export, cause, f"{found.says or says} {advice}", found.link
+    again = support.word(registry.ALL[export.system])
+    return export, cause, f"{found.says or says} {advice.format(again=again)}", found.link

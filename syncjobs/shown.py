@@ -46,10 +46,17 @@ def kept(entry: Entry, book: Book, parties: Mapping[str, str]) -> JSON:
     """An entry as JSON, with the names people know. `parties`: the names of those that are chosen by id."""
     return {
         "date": entry.date.isoformat(),
-        "party": entry.party.name or parties.get(entry.party.id, ""),
+        "party": entry.party.name or parties.get(entry.party.id) or _listed(entry, book),
         "memo": entry.memo,
         "lines": [_line(line) for line in drawing.drawn(entry, book)],
     }
+
+
+def _listed(entry: Entry, book: Book) -> str:
+    """The name of one that a tag has chosen: then the list is known."""
+    options = book.choices.get(PARTY)
+    found = options.get(entry.party.id) if options and entry.party.id else None
+    return found.name if found else ""
 
 
 def _line(line: drawing.Drawn) -> JSON:
@@ -67,18 +74,22 @@ def _text(amount: Decimal | None) -> str:
 
 
 def parties(settings: Settings, labels: Mapping[str, str]) -> dict[str, str]:
-    """The names of chosen contacts by id. `labels`: the names they had when the settings were saved, by field."""
-    found = {settings.party: labels.get(PARTY, "")}
+    """The names of those chosen by id. `labels`: the names they had when the settings were saved.
+
+    Settings saved long ago kept them by the field alone.
+    """
+    of_purchases = settings.source(Kind.PURCHASE, PARTY)
+    chosen = dict.fromkeys((settings.party, of_purchases.value, of_purchases.default), PARTY)
     for kind in settings.kinds - {Kind.PURCHASE}:
-        found[settings.source(kind, PARTY).value] = labels.get(field_name(kind, PARTY), "")
-    return found
+        chosen[settings.source(kind, PARTY).value] = field_name(kind, PARTY)
+    return {one: labels.get(f"option:{PARTY}:{one}") or labels.get(place, "") for one, place in chosen.items() if one}
 
 
-def difference(before: JSON, after: JSON, amounts: tuple[Decimal, Decimal]) -> str:
+def difference(before: JSON, after: JSON, amounts: tuple[Decimal, Decimal], party_word: str) -> str:
     """What is no longer as it was shown, the half of a sentence; the most telling of several things."""
     if amounts[0] != amounts[1]:
         return f"its amount was {_money(amounts[0])} and is {_money(amounts[1])} now"
-    for name, what in (("date", "its day"), ("party", "its contact")):
+    for name, what in (("date", "its day"), ("party", f"its {party_word}")):
         if before.get(name) != after.get(name):
             return f"{what} was {before.get(name) or 'none'} and is {after.get(name) or 'none'} now"
     was, now = (", ".join(line["account"] for line in each.get("lines", ())) for each in (before, after))
@@ -283,8 +294,8 @@ class Chosen:
             return None
         if row.fingerprint == coding.fingerprint(verdict.entry):
             return verdict
-        what = difference(row.entry, kept(verdict.entry, book, names), (row.amount, record.amount))
-        return changed(what)
+        now, amounts = kept(verdict.entry, book, names), (row.amount, record.amount)
+        return changed(difference(row.entry, now, amounts, book.party_word))
 
 
 def changed(what: str) -> Wait:

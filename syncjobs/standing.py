@@ -5,6 +5,7 @@ Counts come from the tally, never from counting the ledger.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
 from django.db.models import Count, Max, Min, Q, QuerySet, Sum
@@ -13,7 +14,7 @@ from connectors import registry
 from connectors.models import Connection
 from pexsync import clock
 from pexsync.accounts.models import Business
-from syncjobs import people, remedies, wording
+from syncjobs import people, remedies, support, wording
 from syncjobs.judge import NEEDS_YOU, waits_for
 from syncjobs.models import Export, ExportReceipt, PexTransaction, RunResult, SyncRun, Tally
 from syncjobs.remedies import Button, Subject
@@ -94,6 +95,7 @@ def _group(state: str, waits: str) -> str:
 def _sentence(connection: Connection, standing: Standing) -> str:
     """Everything in the books, what is waiting, who must act: numbers before adjectives."""
     connector = registry.ALL[connection.system]
+    where = wording.where_all(connector)
     groups = (standing.queued, standing.needs_you, standing.checking, standing.not_due)
     known = standing.posted_total + sum(group.count for group in groups)
     parts = []
@@ -102,7 +104,7 @@ def _sentence(connection: Connection, standing: Standing) -> str:
         which = f"All {known:,}" if known == standing.posted_total else f"{standing.posted_total:,} of {known:,}"
         until = f" up to {upto.day} {upto:%B}" if upto else ""
         verb = "is" if standing.posted_total == 1 else "are"
-        parts.append(f"{which} settled {_plural(known)}{until} {verb} {connector.where}.")
+        parts.append(f"{which} settled {_plural(known)}{until} {verb} {where}.")
     parts += [
         f"{group.count:,} {one if group.count == 1 else many}."
         for group, one, many in (
@@ -117,11 +119,23 @@ def _sentence(connection: Connection, standing: Standing) -> str:
         )
         if group.count
     ]
-    return " ".join(parts or [f"Nothing is {connector.where} yet."])
+    return " ".join(parts or [f"Nothing is {where} yet."])
 
 
 def _plural(count: int) -> str:
     return "transaction" if count == 1 else "transactions"
+
+
+def drafts(connection: Connection) -> tuple[int, datetime] | None:
+    """How many records nobody had posted in the books when a run last looked, and when that was: one query.
+
+    None where the books know no such stage, or no run has looked yet.
+    """
+    if not registry.ALL[connection.system].where_draft:
+        return None
+    looked = connection.runs.filter(target=connection.target, drafts__isnull=False, ended_at__isnull=False)
+    found = looked.order_by("-queued_at", "-pk").values_list("drafts", "ended_at").first()
+    return (found[0] or 0, found[1]) if found and found[1] else None
 
 
 def causes(connection: Connection) -> list[CauseGroup]:
@@ -296,7 +310,7 @@ def _numbered(text: str) -> Q:
 
 
 def result_rows(business: Business, exports: Sequence[Export], run: SyncRun | None = None) -> list[ResultRow]:
-    """What a page shows of some ledger rows: three queries, whatever their number.
+    """What a page shows of some ledger rows: three queries, whatever their number, and a fourth for who asked support.
 
     With a run, a row that run failed at says why it failed then, as long as it still waits.
     """
@@ -308,21 +322,23 @@ def result_rows(business: Business, exports: Sequence[Export], run: SyncRun | No
     if run is not None:
         results = RunResult.objects.filter(run=run, export__in=[row.pk for row in exports])
         failures = {result.export_id: result for result in results}
+    asked = support.names_of(exports)
     shown = []
     for row in exports:
         failure = failures.get(row.pk)
         connector = registry.ALL[row.system]
+        says = row.says or (failure.says if failure and waits_for(row.waiting) else "")
         shown.append(
             ResultRow(
                 export=row,
                 transaction=mirrored.get((row.source, row.pex_id)),
                 label=wording.state_of(row, connector, business.zone),
-                says=row.says or (failure.says if failure and waits_for(row.waiting) else ""),
+                says=f"{support.says(row, asked, business.zone)} {says}".strip(),
                 link=row.link,
                 field=remedies.field_of(row.cause),
                 receipts=[one for one in receipts.get(row.pk, ()) if one.generation == row.generation],
-                actions=[(action, wording.action_of(action, row.cause)) for action in people.actions_of(row)],
-                button=remedies.button(_subject(row)),
+                actions=[(action, wording.action_of(action, row.cause, connector)) for action in people.offered(row)],
+                button=None if support.waits(row) else remedies.button(_subject(row)),
             )
         )
     return shown

@@ -6,8 +6,8 @@ Names from the books are those they had when the settings were saved: "option:<f
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
-from connectors.records import ACCOUNT, PARTY, Kind
-from connectors.settings import ONE_PARTY, TAG, FieldSource, Settings
+from connectors.records import ACCOUNT, PARTY, Kind, field_name
+from connectors.settings import ONE_PARTY, PURCHASE_DAY, TAG, FieldSource, Settings
 
 CHOSEN = "Chosen"  # where nobody kept the name
 
@@ -20,7 +20,9 @@ def summary(settings: Settings, names: Mapping[str, str], kinds: Sequence[Kind])
         ("End Date", _said(settings.end_date) if settings.end_date else "Date of sync"),
         *_accounts(settings, names),
         *_of_purchases(settings, names),
-        *_contacts(settings, names),
+        *_parties(settings, names),
+        *_of_other_kinds(settings, names),
+        *_own(settings, names),
     ]
 
 
@@ -35,7 +37,10 @@ def _accounts(settings: Settings, names: Mapping[str, str]) -> Iterator[tuple[st
     labels = {Kind.FEE: "Fee account", Kind.REBATE: "Income account"}
     for kind in (Kind.TRANSFER, Kind.BILL_PAYMENT):
         if kind in settings.kinds:
-            yield "Source Cash", _option(names, ACCOUNT, settings.source(kind, ACCOUNT).value)
+            yield (
+                names.get(f"field:{field_name(kind, ACCOUNT)}", "Source Cash"),
+                _option(names, ACCOUNT, settings.source(kind, ACCOUNT).value),
+            )
     yield "PEX account", _option(names, "pex_account", settings.pex_account)
     if Kind.PURCHASE in settings.kinds:
         yield "Expense account", _source(names, ACCOUNT, settings.source(Kind.PURCHASE, ACCOUNT))
@@ -46,7 +51,7 @@ def _accounts(settings: Settings, names: Mapping[str, str]) -> Iterator[tuple[st
 
 def _of_purchases(settings: Settings, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key, source in settings.fields.items():
-        if key != ACCOUNT and Kind.PURCHASE in settings.kinds:
+        if key not in (ACCOUNT, PARTY) and Kind.PURCHASE in settings.kinds:
             yield names.get(f"field:{key}", "Field"), _source(names, key, source)
     if settings.synced:
         fields = [names.get(f"field:{key}", "a field") for key in settings.synced]
@@ -54,15 +59,46 @@ def _of_purchases(settings: Settings, names: Mapping[str, str]) -> Iterator[tupl
     if Kind.PURCHASE in settings.kinds:
         late = ", also those added later" if settings.late_receipts else ""
         yield "Attachments", f"Every receipt{late}" if settings.receipts else "Off"
+        yield "Posting date", "Purchase date" if settings.posting_date == PURCHASE_DAY else "Settlement date"
 
 
-def _contacts(settings: Settings, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _parties(settings: Settings, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Whom purchases are booked against, and what else is asked that for, in the word of the books."""
     if Kind.PURCHASE in settings.kinds:
-        one = settings.party_mode == ONE_PARTY
-        yield "Contact", _option(names, PARTY, settings.party) if one else "One for each merchant"
+        yield names.get(f"field:{PARTY}", "Contact"), _party(settings, names)
     for kind in (Kind.FEE, Kind.REBATE):
-        if kind in settings.kinds:
-            yield f"Contact of {kind.label}s", _option(names, PARTY, settings.source(kind, PARTY).value)
+        asked = PARTY in settings.by_kind.get(kind, {}) or f"field:{field_name(kind, PARTY)}" in names
+        if kind in settings.kinds and asked:
+            label = names.get(f"field:{field_name(kind, PARTY)}", "Contact")
+            yield f"{label} of {kind.label}s", _option(names, PARTY, settings.source(kind, PARTY).value)
+
+
+def _party(settings: Settings, names: Mapping[str, str]) -> str:
+    if settings.party_mode != ONE_PARTY:
+        return "One for each merchant"
+    source = settings.fields.get(PARTY)
+    if source is not None:
+        return _source(names, PARTY, source)
+    # Where a table of mappings asks for it, it may be left empty.
+    return _option(names, PARTY, settings.party) if settings.party or f"field:{PARTY}" not in names else "None"
+
+
+def _of_other_kinds(settings: Settings, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What all transactions of a kind carry, beside their account and whom they are booked against."""
+    for kind, chosen in settings.by_kind.items():
+        for key, option in chosen.items():
+            if kind in settings.kinds and option and key not in (ACCOUNT, PARTY):
+                label = names.get(f"field:{field_name(kind, key)}", "Field")
+                yield f"{label} of {kind.label}s", _option(names, key, option)
+
+
+def _own(settings: Settings, names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What only one system asks."""
+    for name, value in settings.extra.items():
+        label = names.get(f"extra:{name}")
+        words = ("On" if value else "Off") if isinstance(value, bool) else names.get(f"extra:{name}:{value}")
+        if label and words:
+            yield label, words
 
 
 def _source(names: Mapping[str, str], key: str, source: FieldSource) -> str:

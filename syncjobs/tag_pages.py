@@ -134,7 +134,7 @@ def _list(
     connector = connector_of(connection.system)
     labels: dict[str, str] = connection.settings.get("labels", {})
     label = found[0].label if found else labels.get(f"synced:{key}", "") or _plain(key)
-    problem = feeds.unusable(tag, label)
+    problem = feeds.unusable(tag, label, connector.setup_page)
     counts = dict(feed.counts) if feed else {}
     tone, word = ("off", "Not synced yet") if feed is None else TONES.get(Feed.State(feed.state), ("ok", "Up to date"))
     says = feed.says if feed else ""

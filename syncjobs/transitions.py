@@ -40,6 +40,13 @@ class Event(StrEnum):
     FOUND_AGAIN = "found_again"
 
 
+class Remark(StrEnum):
+    """What is written into a row's log beside its moves: the row stays where it is."""
+
+    ASKED_SUPPORT = "asked_support"
+    DECLINED = "declined"
+
+
 class Who(StrEnum):
     JUDGE = "judge"
     SLICE = "slice"

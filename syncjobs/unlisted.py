@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 from django.db.models import Exists, Max, OuterRef, QuerySet
 
+from connectors import registry
 from connectors.models import Connection
 from connectors.records import Transaction
 from connectors.settings import Settings
@@ -43,6 +44,8 @@ class Reach:
     today: date
     auto_sync: bool
     cutover: date | None = None
+    setup_page: str = "Setup"  # what the system's pages call the settings, and the button of a sync
+    sync_word: str = "SYNC"
 
 
 def why(row: Transaction, reach: Reach) -> Reason:
@@ -65,8 +68,8 @@ def _not_money(row: Transaction) -> Reason | None:
 
 def _not_wanted(row: Transaction, reach: Reach) -> Reason | None:
     if row.kind is not None and row.kind not in reach.settings.kinds:
-        says = f"{row.kind.label.capitalize()}s are switched off in Setup."
-        return Reason(says, Remedy(Place.SETUP, "OPEN SETUP", field="kinds"))
+        says = f"{row.kind.label.capitalize()}s are switched off in {reach.setup_page}."
+        return Reason(says, _setup("kinds"))
     if reach.cutover and coding.settled_on(row) < reach.cutover:
         says = f"It settled before the company was changed, on {_said(reach.cutover)}: it belongs to the former one."
         return Reason(says, IN_PEX)
@@ -78,23 +81,28 @@ def _out_of_window(day: date, reach: Reach) -> Reason | None:
     if day < window.one_year_before(reach.today):
         return Reason("It settled more than a year ago: nothing that old is synced. Enter it by hand.", IN_PEX)
     if start and day < start:
-        says = f"It settled before the Start Date, {_said(start)}. Choose an earlier one in Setup."
-        return Reason(says, Remedy(Place.SETUP, "OPEN SETUP", field="start_date"))
+        says = f"It settled before the Start Date, {_said(start)}. Choose an earlier one in {reach.setup_page}."
+        return Reason(says, _setup("start_date"))
     if end and day > end:
-        says = f"It settled after the End Date, {_said(end)}. Choose a later one in Setup."
-        return Reason(says, Remedy(Place.SETUP, "OPEN SETUP", field="end_date"))
+        says = f"It settled after the End Date, {_said(end)}. Choose a later one in {reach.setup_page}."
+        return Reason(says, _setup("end_date"))
     if day < window.manual(reach.settings, reach.today).first:
-        says = "It settled more than two months ago, and no Start Date is chosen. Choose one in Setup."
-        return Reason(says, Remedy(Place.SETUP, "OPEN SETUP", field="start_date"))
+        says = f"It settled more than two months ago, and no Start Date is chosen. Choose one in {reach.setup_page}."
+        return Reason(says, _setup("start_date"))
     if day < window.automatic(reach.settings, reach.today).first:
-        return Reason("It settled more than two months ago: nights do not reach that far. Press SYNC.", SYNC)
+        says = f"It settled more than two months ago: nights do not reach that far. Press {reach.sync_word}."
+        return Reason(says, SYNC)
     return None
 
 
 def _next(reach: Reach) -> Reason:
     if reach.auto_sync:
         return Reason("It came in after the last sync. The next one takes it.", SYNC)
-    return Reason("It came in after the last sync, and auto-sync is off. Press SYNC.", SYNC)
+    return Reason(f"It came in after the last sync, and auto-sync is off. Press {reach.sync_word}.", SYNC)
+
+
+def _setup(field: str) -> Remedy:
+    return Remedy(Place.SETUP, "OPEN SETUP", field=field)
 
 
 def _said(day: date) -> str:
@@ -112,8 +120,14 @@ def rows(connection: Connection, found: QuerySet[PexTransaction]) -> Sequence[Ro
         source=OuterRef("source"),
         pex_id=OuterRef("pex_id"),
     )
+    connector = registry.ALL[connection.system]
     reach = Reach(
-        Settings.parse(connection.settings), clock.today(), connection.auto_sync, cutover=connection.cutover_on
+        Settings.parse(connection.settings),
+        clock.today(),
+        connection.auto_sync,
+        cutover=connection.cutover_on,
+        setup_page=connector.setup_page,
+        sync_word=connector.sync_word,
     )
     shown = []
     for row in found.filter(~Exists(mine)).order_by("-happened_at", "-pk")[:SHOWN]:

@@ -84,6 +84,15 @@ class RunRow:
     run: SyncRun
     status: Label
     says: str
+    only: str = ""  # the kinds it was asked for: "Purchases only"; "" where it covers all
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The words of a link, and its address."""
+
+    word: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +163,11 @@ def manage(request: BusinessRequest, system: str) -> HttpResponse:
         "run": run,
         "rows": [_row(each, connector) for each in _history(request, system)[:LAST_RUNS]],
         "summary": summary(settings, connection.settings.get("labels", {}), connector.kinds),
+        "kinds": [kind for kind in connector.kinds if kind in settings.kinds],
+        "books_page": _books_page(connection, connector),
+        "drafts": standing.drafts(connection),
         "window": days,
+        "starts": settings.start_date is not None,
         "limit": window.one_year_before(clock.today()),
         "today": clock.today(),
         "first_sync": not connection.preview_confirmed,
@@ -188,7 +201,9 @@ def start(request: BusinessRequest, system: str) -> HttpResponse:
     connection = connection_of(request, system)
     try:
         first, last = _day(request, "first"), _day(request, "last")
-        runs.start(connection, by=request.user, first=first, last=last, asks_first="asks_first" in request.POST)
+        asks_first = "asks_first" in request.POST
+        kinds = _kinds(request)
+        runs.start(connection, by=request.user, first=first, last=last, asks_first=asks_first, kinds=kinds)
     except ValueError:
         messages.error(request, "Enter the days of the sync as year, month and day. No sync was started.")
     except runs.CannotStart as reason:
@@ -265,6 +280,7 @@ def progress(run: SyncRun, connector: type[Connector]) -> dict[str, Any]:
     return {
         "title": _title(run, connector, going.count if asked else None),
         "says": _says(run, connector, asked),
+        "only": only(run),
         "phases": phases(run),
         "asked": asked,
         "preview": lines,
@@ -355,14 +371,21 @@ def _history(request: BusinessRequest, system: str) -> QuerySet[SyncRun]:
 
 
 def _row(run: SyncRun, connector: type[Connector]) -> RunRow:
-    return RunRow(run, wording.status_of(run), run.says or _beside(run, connector))
+    return RunRow(run, wording.status_of(run), run.says or _beside(run, connector), only(run))
+
+
+def only(run: SyncRun) -> str:
+    """The kinds a run was asked for, "Purchases and fees only"; "" where it covers all that are switched on."""
+    names = [f"{kind.label}s" for kind in Kind if kind in run.only_kinds]
+    listed = " and ".join([", ".join(names[:-1]), *names[-1:]]) if len(names) > 1 else "".join(names)
+    return f"{listed.capitalize()} only" if listed else ""
 
 
 def _beside(run: SyncRun, connector: type[Connector]) -> str:
     """The sentence beside a status that says little by itself."""
     parts = _troubles(run)
     if parts and run.rows_due and run.rows_posted == run.rows_due:
-        parts.append(f"All {run.rows_due:,} are {connector.where}.")
+        parts.append(f"All {run.rows_due:,} are {wording.where_all(connector)}.")
     return " ".join(parts)
 
 
@@ -394,13 +417,14 @@ def results(request: BusinessRequest, system: str, run: int) -> HttpResponse:
         "connector": connector,
         "connection": found.connection,
         "run": found,
+        "only": only(found),
         "row": _row(found, connector),
         "says": _outcome(found, connector),
         "causes": standing.causes_in(found),
         "coming": receipt_words.coming(found.connection, found) if found.connection and not found.alive else None,
         "page": page,
         "rows": shown,
-        "bulk": _bulk(shown),
+        "bulk": _bulk(shown, connector),
         "view": view,
         "views": RUN_VIEWS,
         "search": search,
@@ -436,7 +460,7 @@ def rows(request: BusinessRequest, system: str) -> HttpResponse:
         "connection": connection,
         "page": page,
         "rows": shown,
-        "bulk": _bulk(shown),
+        "bulk": _bulk(shown, connector),
         "all_count": page.paginator.count if page.paginator.num_pages > 1 else 0,
         "view": view,
         "views": ROW_VIEWS,
@@ -450,11 +474,11 @@ def rows(request: BusinessRequest, system: str) -> HttpResponse:
     return render(request, "syncjobs/rows.html", context)
 
 
-def _bulk(shown: Sequence[ResultRow]) -> list[tuple[Action, str]]:
+def _bulk(shown: Sequence[ResultRow], connector: type[Connector]) -> list[tuple[Action, str]]:
     """What may be decided about several rows of a list at once; a record is named for one at a time."""
     offered = {action for row in shown for action, _ in row.actions}
     return [
-        (action, wording.action_of(action))
+        (action, wording.action_of(action, connector=connector))
         for action in Action
         if action in offered and action is not Action.IT_IS_THERE
     ]
@@ -501,8 +525,8 @@ def _outcome(run: SyncRun, connector: type[Connector]) -> str:
     beside = run.says or " ".join(_troubles(run))
     if not run.rows_due:
         return f"Nothing was due. {beside}" if beside and not run.says else beside or "Nothing was due."
-    parts = [f"{run.rows_posted:,} of {run.rows_due:,} {'is' if run.rows_posted == 1 else 'are'} {connector.where}."]
-    return " ".join([*parts, beside]).strip()
+    verb, where = "is" if run.rows_posted == 1 else "are", wording.where_all(connector)
+    return f"{run.rows_posted:,} of {run.rows_due:,} {verb} {where}. {beside}".strip()
 
 
 def _sheet(request: BusinessRequest, name: str, found: QuerySet[Export], run: SyncRun | None = None) -> HttpResponse:
@@ -560,7 +584,7 @@ def _title(run: SyncRun, connector: type[Connector], to_confirm: int | None) -> 
     if to_confirm is not None:
         return f"{to_confirm:,} {'transaction is' if to_confirm == 1 else 'transactions are'} ready to send"
     if run.phase in (Phase.SENDING, Phase.RECEIPTS):
-        return f"Syncing: {run.rows_posted:,} of {run.rows_due:,} are {connector.where}"
+        return f"Syncing: {run.rows_posted:,} of {run.rows_due:,} are {wording.where_all(connector)}"
     return "Sync is about to begin" if run.status == Status.QUEUED and not run.started_at else "Syncing: reading PEX"
 
 
@@ -577,7 +601,7 @@ def _says(run: SyncRun, connector: type[Connector], asked: bool) -> str:
 def _announcement(run: SyncRun, connector: type[Connector]) -> str:
     """For screen readers: changes only at each quarter, so that the page stays quiet."""
     if run.phase == Phase.SENDING and run.rows_due:
-        return f"{run.rows_posted * 4 // run.rows_due * 25} percent are {connector.where}."
+        return f"{run.rows_posted * 4 // run.rows_due * 25} percent are {wording.where_all(connector)}."
     return str(Phase(run.phase).label)
 
 
@@ -586,6 +610,24 @@ def _receipt_fact(run: SyncRun) -> str:
         return ""
     failed = f", {run.receipts_failed:,} not attached" if run.receipts_failed else ""
     return f"{run.receipts_done:,} of {run.receipts_due:,}{failed}"
+
+
+def _kinds(request: BusinessRequest) -> tuple[Kind, ...]:
+    """The kinds that were ticked; none where nobody was asked. Raises `runs.CannotStart`."""
+    ticked = set(request.POST.getlist("kinds"))
+    if not ticked:
+        if "choosing" in request.POST:
+            raise runs.CannotStart("Tick at least one kind of transaction. No sync was started.")
+        return ()
+    if ticked - set(Kind):
+        raise runs.CannotStart("Choose among the kinds that are switched on. No sync was started.")
+    return tuple(kind for kind in Kind if kind in ticked)
+
+
+def _books_page(connection: Connection, connector: type[Connector]) -> Link | None:
+    """Where people see in the books what is written; None where nothing leads there."""
+    word, address = connector.page_of_books(connection)
+    return Link(word, address) if address else None
 
 
 def _day(request: BusinessRequest, name: str) -> date | None:

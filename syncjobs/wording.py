@@ -6,10 +6,11 @@ from decimal import Decimal, InvalidOperation
 
 from connectors.connector import Connector
 from pexsync import clock
+from syncjobs import support
 from syncjobs.judge import NEEDS_YOU, PUT_OFF
 from syncjobs.models import Export, ExportEvent, SyncRun
 from syncjobs.people import Action
-from syncjobs.transitions import Cause, Closed, Event, State, Who
+from syncjobs.transitions import Cause, Closed, Event, Remark, State, Who
 
 TWO_MINUTES = timedelta(minutes=2)
 SHAPES = {"ok": "●", "busy": "◐", "warn": "◆", "bad": "▲", "off": "■"}
@@ -36,7 +37,7 @@ CLOSED = {
 ACTIONS = {
     Action.IT_IS_THERE: "It is there",
     Action.SEND: "Send",
-    Action.SEND_AGAIN: "Send again",
+    Action.SEND_AGAIN: support.SEND_AGAIN,
     Action.BY_HAND: "Entered by hand",
     Action.LEAVE_OUT: "Leave out",
     Action.UNDO: "Undo",
@@ -65,6 +66,10 @@ EVENTS = {
     Event.SEND_AGAIN: "To be sent again",
     Event.FOUND_AGAIN: "Found in {label} again",
 }
+REMARKS = {
+    Remark.ASKED_SUPPORT: "Support was asked to let it go again",
+    Remark.DECLINED: "Support did not let it go again",
+}
 RUN_TONES = {
     SyncRun.Status.QUEUED: "busy",
     SyncRun.Status.RUNNING: "busy",
@@ -86,11 +91,22 @@ def state_of(export: Export, connector: type[Connector], zone: tzinfo | None = N
         case State.SENT:
             return _sent(export, connector, zone)
         case State.POSTED:
-            return Label("ok", connector.where[:1].upper() + connector.where[1:])
+            where = where_of(export, connector)
+            return Label("ok", where[:1].upper() + where[1:])
         case State.HELD:
             return Label("bad", "Needs you")
         case State.CLOSED:
             return Label("off", CLOSED.get(Closed(export.cause), "Left out") if export.cause else "Left out")
+
+
+def where_of(export: Export, connector: type[Connector]) -> str:
+    """What "posted" is called of one row."""
+    return connector.where_draft if export.draft and connector.where_draft else connector.where
+
+
+def where_all(connector: type[Connector]) -> str:
+    """What "posted" is called of many rows: with some of them a person may have a step to take yet."""
+    return f"in {connector.label}" if connector.where_draft else connector.where
 
 
 def _sent(export: Export, connector: type[Connector], zone: tzinfo | None) -> Label:
@@ -100,15 +116,18 @@ def _sent(export: Export, connector: type[Connector], zone: tzinfo | None) -> La
     return Label("busy", f"Checking with {connector.label} until {_time(export.next_look, zone)}")
 
 
-def action_of(action: Action, cause: str = "") -> str:
-    """The word on a button; against a rule's doubt it says so."""
+def action_of(action: Action, cause: str = "", connector: type[Connector] | None = None) -> str:
+    """The word on a button; against a rule's doubt it says so. Without a connector as most systems have it."""
+    if action is Action.SEND_AGAIN and connector is not None:
+        return support.word(connector)
     if action is Action.SEND and cause not in ("", Cause.UNRESOLVED, PUT_OFF):
         return "Send anyway"
     return ACTIONS[action]
 
 
 def event_of(event: ExportEvent, connector: type[Connector]) -> str:
-    return EVENTS[Event(event.event)].format(label=connector.label)
+    words = REMARKS[Remark(event.event)] if event.event in set(Remark) else EVENTS[Event(event.event)]
+    return words.format(label=connector.label)
 
 
 def who_of(event: ExportEvent) -> str:

@@ -53,6 +53,7 @@ class Source:
     books: str
     values: Sequence[Option]
     stands_for: StandsFor
+    setup_page: str = "Setup"  # where a list gets its tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def update(business: Business, pex: PexClient, tag_id: str, source: Source) -> T
         tag = Tag.objects.filter(business=business, tag_id=tag_id).first()
         feed = Feed.objects.filter(business=business, tag_id=tag_id).first() or Feed(business=business, tag_id=tag_id)
     told = Told(source.field, source.label, tag_id, tag.name if tag else "")
-    problem = unusable(tag, source.label)
+    problem = unusable(tag, source.label, source.setup_page)
     if tag is None or problem:
         return _note(feed, source, replace(told, state=Feed.State.FAILED, says=problem, mend=f"synced:{source.field}"))
     try:
@@ -114,16 +115,16 @@ def update(business: Business, pex: PexClient, tag_id: str, source: Source) -> T
     return _note(feed, source, _told(told, plan, source), plan)
 
 
-def unusable(tag: Tag | None, label: str) -> str:
+def unusable(tag: Tag | None, label: str, setup: str) -> str:
     """Why a tag cannot get options, a sentence; "" when it can."""
     if tag is None:
-        return f"The PEX tag chosen for {label} is gone. Choose another in Setup."
+        return f"The PEX tag chosen for {label} is gone. Choose another in {setup}."
     if tag.deleted:
-        return f"The PEX tag {tag.name}, chosen for {label}, was deleted. Choose another in Setup."
+        return f"The PEX tag {tag.name}, chosen for {label}, was deleted. Choose another in {setup}."
     if not tag.enabled:
-        return f"The PEX tag {tag.name} is switched off. Switch it on in PEX, or choose another for {label} in Setup."
+        return f"The PEX tag {tag.name} is switched off. Switch it on in PEX, or choose another for {label} in {setup}."
     if tag.type != DROPDOWN:
-        return f"The PEX tag {tag.name} is no dropdown, and only dropdowns have options. Choose another in Setup."
+        return f"The PEX tag {tag.name} is no dropdown, and only dropdowns have options. Choose another in {setup}."
     return ""
 
 

@@ -60,6 +60,19 @@ class Xero(Connector):
     settle_after = timedelta(minutes=10)
     where = "in Xero"
     stages = "Fields"
+    before = ("Be an administrator of your Xero organization, and sign in there in another browser tab.",)
+    sign_in_steps = (
+        "Sign in to Xero in another browser tab first.",
+        "Press CONNECT, choose your organization there and press Allow access.",
+        "Come back here, choose the organization to use and press CONFIRM.",
+    )
+    sign_in_hint = "It is easier when you are signed in to Xero in another tab of this browser first."
+    no_company = "Connect again and choose one on the page that asks for access."
+    may_do = (
+        "Add the records of your PEX transactions, with their receipts.",
+        "Find and add contacts for merchants.",
+        "Read your accounts and settings.",
+    )
     sign_up = "https://www.xero.com/signup/"
     status_page = "https://status.xero.com/"
 
