@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from connectors.connector import Connector
+from connectors.dynamics365.connector import Dynamics365
 from connectors.models import Connection
 from connectors.pex import client as pex
 from connectors.xero.connector import Xero
 
-ALL: dict[str, type[Connector]] = {connector.key: connector for connector in (Xero,)}
+ALL: dict[str, type[Connector]] = {connector.key: connector for connector in (Xero, Dynamics365)}
 
 
 def available() -> Sequence[type[Connector]]:

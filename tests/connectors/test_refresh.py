@@ -14,6 +14,8 @@ from django.core.cache import cache
 from django.db import connections
 
 from connectors import registry, sign_in
+from connectors.dynamics365.auth import Access
+from connectors.dynamics365.client import Client
 from connectors.errors import NotAuthorized, RetryLater
 from connectors.models import Connection, Credential
 from connectors.pex import auth as pex_auth
@@ -24,6 +26,7 @@ from pexsync.accounts import permissions
 from pexsync.accounts.models import Business
 from pexsync.accounts.tenancy import everywhere
 from tests import make
+from tests.connectors.dynamics365 import conftest as dynamics
 
 pytestmark = pytest.mark.database
 
@@ -109,6 +112,11 @@ def at_once(count: int, work: Callable[[], None]) -> list[BaseException]:
 def ask_xero(connection: Connection) -> None:
     with registry.open_connector(connection) as xero:
         xero.closed_until()
+
+
+def ask_dynamics(connection: Connection) -> None:
+    with closing(Client(connection)) as client:
+        assert client.rows("journals")
 
 
 def ask_pex(business: Business) -> None:
@@ -217,6 +225,75 @@ class TestXero:
         assert acme.connection.state == Connection.State.READY
 
 
+class TestDynamics:
+    @pytest.fixture
+    def books(self, sandbox, settings, transactional_db, tmp_path) -> Iterator[dynamics.Acme]:
+        make.point_at(settings, sandbox)
+        settings.CLOCK_FILE = sandbox.clock.path = tmp_path / "clock.json"
+        yield dynamics.Acme(sandbox)
+        sandbox.clock.path = None
+
+    @pytest.fixture
+    def connection(self, books) -> Connection:
+        return dynamics.linked(books)
+
+    def test_twenty_workers_renew_once_and_all_go_on(self, connection, sandbox, travel):
+        travel(minutes=61)
+        assert at_once(WORKERS, lambda: ask_dynamics(connection)) == []
+        assert refreshes(sandbox, "entra") == 1
+        assert {call.status for call in sandbox.calls.matching("bc-api")} == {200}
+
+    def test_two_processes_renew_once(self, connection, sandbox, settings, travel):
+        travel(minutes=61)
+        assert in_two_processes(settings, "dynamics365", connection.pk) == [0, 0]
+        assert refreshes(sandbox, "entra") == 1
+
+    def test_a_worker_killed_between_answer_and_save_is_made_up_for(self, connection, sandbox, travel, monkeypatch):
+        travel(minutes=61)
+        with monkeypatch.context() as patch:
+            patch.setattr(Credential, "save_renewed", die)
+            with pytest.raises(Died):
+                ask_dynamics(connection)
+        assert dynamics.stored(connection).claim
+        travel(seconds=61)
+        ask_dynamics(connection)  # with the refresh token that was used already: it is still taken
+        assert refreshes(sandbox, "entra") == 2
+        assert dynamics.stored(connection).state == Credential.State.ALIVE
+
+    def test_a_worker_killed_after_the_save_has_left_a_good_token(self, connection, sandbox, travel, monkeypatch):
+        travel(minutes=61)
+        with monkeypatch.context() as patch:
+            patch.setattr(Access, "_keep", die)
+            with pytest.raises(Died):
+                ask_dynamics(connection)
+        ask_dynamics(connection)
+        assert refreshes(sandbox, "entra") == 1
+
+    def test_twenty_workers_survive_a_lost_answer(self, connection, sandbox, travel):
+        travel(minutes=61)
+        sandbox.faults.add("drop_after", system="entra")
+        assert at_once(WORKERS, lambda: ask_dynamics(connection)) == []
+        assert refreshes(sandbox, "entra") == 2
+
+    def test_a_dead_sign_in_is_asked_for_once(self, books, connection, sandbox, travel):
+        books.world.revoke(books.person)
+        travel(minutes=61)
+        raised = at_once(WORKERS, lambda: ask_dynamics(connection))
+        assert {type(error) for error in raised} == {NotAuthorized}
+        assert len(raised) == WORKERS
+        assert refreshes(sandbox, "entra") == 1
+
+    def test_what_another_worker_stored_and_that_ended_too_is_renewed(self, connection, sandbox):
+        with closing(Client(connection)) as slow:
+            assert slow.rows("journals")
+            sandbox.worlds["dynamics365"].expire_access()
+            ask_dynamics(connection)
+            sandbox.worlds["dynamics365"].expire_access()
+            before = refreshes(sandbox, "entra")
+            assert slow.rows("journals")
+        assert refreshes(sandbox, "entra") == before + 1
+
+
 class TestPex:
     def test_twenty_workers_renew_once_and_nobody_uses_the_dead_token(self, pair, sandbox, travel):
         travel(minutes=11)
@@ -316,13 +393,26 @@ with everywhere():
         connection = Connection.objects.select_related("business").get(pk=number)
 print("ready", flush=True)
 sys.stdin.readline()
-test_refresh.ask_pex(business) if system == "pex" else test_refresh.ask_xero(connection)
+if system == "pex":
+    test_refresh.ask_pex(business)
+elif system == "xero":
+    test_refresh.ask_xero(connection)
+else:
+    test_refresh.ask_dynamics(connection)
 """
 
 
 def in_two_processes(settings: Any, system: str, number: int) -> list[int]:
     """Two workers that share nothing but database, Redis and the outside; their exit codes."""
-    names = ("PEX_API_URL", "PEX_OAUTH_URL", "XERO_IDENTITY_URL", "XERO_API_URL", "CLOCK_FILE")
+    names = (
+        "PEX_API_URL",
+        "PEX_OAUTH_URL",
+        "XERO_IDENTITY_URL",
+        "XERO_API_URL",
+        "ENTRA_URL",
+        "BC_API_URL",
+        "CLOCK_FILE",
+    )
     env = os.environ | {name: str(getattr(settings, name)) for name in names} | {"DATABASE_URL": database()}
     workers = [
         subprocess.Popen(

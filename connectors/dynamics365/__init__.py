@@ -1,0 +1,1 @@
+"""The connector for Microsoft Dynamics 365 Business Central."""
