@@ -216,6 +216,8 @@ else:
     }
 # Where sending again is for support to allow: True lets a business's own admins do it.
 RESYNC_BY_ADMINS: bool = env.bool("RESYNC_BY_ADMINS", default=False)
+# Whom people write to, with the connector's key in it: appsupport+xero@pexcard.com.
+SUPPORT_ADDRESS: str = env("SUPPORT_ADDRESS", default="appsupport@pexcard.com")
 SWEEP_SECONDS: float = env.float("SWEEP_SECONDS", default=10.0)
 NIGHT_SECONDS = SWEEP_SECONDS * 6
 # By each business's own clocks; nightly syncs begin in its first five sixths.

@@ -38,15 +38,36 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // Choices that belong to a switch or a radio button rest while it is off. Nothing typed in them is lost.
   for (const part of document.querySelectorAll("[data-when]")) {
-    const [name, value] = part.getAttribute("data-when").split("=");
+    const when = part.getAttribute("data-when");
+    const not = when.includes("!=");
+    const [name, value] = when.split(not ? "!=" : "=");
     const inputs = document.getElementsByName(name);
     const show = () => {
-      part.hidden = ![...inputs].some((input) =>
+      const is = [...inputs].some((input) =>
         input.matches("select") ? input.value === value : input.checked && input.value === value
       );
+      part.hidden = is === not;
     };
     for (const input of inputs) input.addEventListener("change", show);
     show();
+  }
+
+  // A switch that needs a choice beside it cannot be set before there is one.
+  for (const part of document.querySelectorAll("[data-needs]")) {
+    const source = document.getElementsByName(part.getAttribute("data-needs"))[0];
+    const allow = () => {
+      part.disabled = !source.value;
+    };
+    source.addEventListener("change", allow);
+    allow();
+  }
+
+  // The example beside a page of cards is of the kind that was touched last.
+  for (const card of document.querySelectorAll("[data-kind]")) {
+    card.addEventListener("change", () => {
+      const about = document.getElementById("about");
+      if (about) about.value = card.getAttribute("data-kind");
+    });
   }
 
   // A mapping says beside it whether it is a tag or always the same value.

@@ -6,13 +6,10 @@ need of the database they fetch in a short scope of their own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import date
 from typing import Any
 
 from django.contrib import messages
-from django.core.cache import cache
-from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.dateparse import parse_date
@@ -22,35 +19,20 @@ from connectors import registry, sign_in
 from connectors.connector import Connector
 from connectors.errors import ConnectorError, NotAuthorized
 from connectors.models import Connection, Credential
-from connectors.records import Company, Finding
+from connectors.records import Company
 from pexsync import clock
 from pexsync.accounts import tenancy
 from pexsync.accounts.middleware import needs, outside
 from pexsync.accounts.models import BusinessRequest
 from pexsync.accounts.permissions import CONNECTOR
-from pexsync.pages import revisions, rooms, words
+from pexsync.pages import held_up, preflight, revisions, rooms, words
 from pexsync.pages.setup import stepper
 from syncjobs import notices, runs, standing
-from syncjobs.company import CannotChange, change_company, has_synced, in_the_way, is_another, never_sent
-from syncjobs.models import Tally
-from syncjobs.transitions import State
+from syncjobs.company import CannotChange, change_company, has_synced, in_the_way, is_another, never_sent, settle
 from syncjobs.views import connection_of, connector_of
 
 SESSION = "connecting"  # what a sign-in under way must come back with
 OFFERED = 20  # sign-ins of other businesses
-REMEMBERED = 86_400  # seconds for which it is known since when a system does not answer
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the preflight as shown."""
-
-    name: str
-    tone: str
-    word: str
-    says: str
-    fix: str
-    link: str
 
 
 @require_safe
@@ -66,15 +48,44 @@ def checks(request: BusinessRequest, system: str) -> HttpResponse:
     """The preflight: asks the other system, so it stands apart from the page that shows it."""
     with tenancy.reading(request.business.pk):
         connection = connection_of(request, system)
-    found, trouble = _ask(connection)
-    if request.htmx and connection.state == Connection.State.FAILED:
+    before = connection.state
+    looked = preflight.look(connection)
+    became_ready = connection.ready and before != connection.state
+    if became_ready:
+        messages.success(request, _found_ready(request, connection, looked.failed))
+    if request.htmx and before != connection.state:
         return HttpResponse(headers={"HX-Refresh": "true"})  # the page around it says otherwise
-    since = _silent_since(connection, found)
+    if became_ready:
+        looked = preflight.look(connection)
+    context = _checks(request, connection, looked)
     with tenancy.reading(request.business.pk):
         if request.htmx:
-            context = {"checks": shown(found), "trouble": trouble, "silent_since": since}
-            return render(request, "pages/_checks.html", {**context, "connector": connector_of(system)})
-        return _page(request, connection, shown(found), trouble, since)
+            return render(request, "pages/_checks.html", context)
+        return _page(request, connection, context)
+
+
+@require_POST
+@outside
+@needs(*CONNECTOR)
+def mend(request: BusinessRequest, system: str) -> HttpResponse:
+    """The button of a finding. Only what the checks offer at this moment is done."""
+    with tenancy.reading(request.business.pk):
+        connection = connection_of(request, system)
+    what = request.POST.get("what", "")
+    if connection.credential_id is None or preflight.prepares(connection):
+        return redirect("checks", system)
+    try:
+        with registry.open_connector(connection) as opened:
+            if what and what in {found.mend for found in preflight.findings(opened)}:
+                messages.success(request, opened.mend(what))
+            else:
+                messages.info(request, "Nothing was changed: look at the checks as they stand now.")
+    except ConnectorError as error:
+        if isinstance(error, NotAuthorized) and not preflight.lives(connection):
+            notices.signed_out(connection, error.says)
+            return redirect("connect", system)
+        messages.error(request, error.says)  # one who may not do this is still signed in
+    return redirect("checks", system)
 
 
 @require_POST
@@ -134,7 +145,7 @@ def callback(request: BusinessRequest, system: str) -> HttpResponse:
 @outside
 @needs(*CONNECTOR)
 def company(request: BusinessRequest, system: str) -> HttpResponse:
-    """Tenant Selection: shown even for one company."""
+    """Tenant Selection: shown even for one company. `?company=` asks about another one, chosen among the settings."""
     with tenancy.reading(request.business.pk):
         connection = connection_of(request, system)
     connector = connector_of(system)
@@ -150,6 +161,9 @@ def company(request: BusinessRequest, system: str) -> HttpResponse:
         return _company_page(request, connection, [], error.says)
     if request.method == "POST":
         return _choose(request, connection, connector, companies)
+    asked = next((each for each in companies if each.id == request.GET.get("company")), None)
+    if asked and is_another(connection, asked):
+        return _change(request, connection, asked, companies)
     return _company_page(request, connection, companies)
 
 
@@ -186,22 +200,31 @@ def disconnect(request: BusinessRequest, system: str) -> HttpResponse:
     return redirect("connect", system)
 
 
-def shown(findings: Sequence[Finding]) -> list[Check]:
-    return [
-        Check(
-            found.name, *words.FINDINGS.get(found.state, words.FINDINGS["unknown"]), found.says, found.fix, found.link
-        )
-        for found in findings
-    ]
+def _checks(request: BusinessRequest, connection: Connection, looked: preflight.Looked) -> dict[str, Any]:
+    """What the part of the page with the checks shows; `again`: the next look of one that waits to be ready."""
+    number = request.GET.get("look", "")
+    return {
+        "connector": connector_of(connection.system),
+        "connection": connection,
+        "checks": preflight.shown(looked.found),
+        "trouble": looked.trouble,
+        "silent_since": preflight.silent_since(connection, looked.found),
+        "preparing": preflight.prepares(connection),
+        "again": preflight.next_look(connection, int(number) if number.isdecimal() and len(number) < 5 else 0),
+    }
 
 
-def _page(
-    request: BusinessRequest,
-    connection: Connection,
-    found: Sequence[Check] = (),
-    trouble: str = "",
-    silent_since: datetime | None = None,
-) -> HttpResponse:
+def _found_ready(request: BusinessRequest, connection: Connection, failed: bool) -> str:
+    """It became ready by itself: what that was, and what comes next."""
+    if connection.settings_version:
+        return f"Signed in again. {held_up.go_on(connection, request.user, failed)}"
+    if connection.company:
+        return f"Connected to {connection.company_name}."
+    connector = connector_of(connection.system)
+    return f"Connected. Choose the {connector.company_word.lower()} in {connector.setup_page}."
+
+
+def _page(request: BusinessRequest, connection: Connection, checks: dict[str, Any] | None = None) -> HttpResponse:
     connector = connector_of(connection.system)
     tone, state = words.of_connection(connection)
     return render(
@@ -212,17 +235,20 @@ def _page(
             "connection": connection,
             "tone": tone,
             "state": state,
-            "steps": stepper(connection, connector, "connection") if not connection.settings_version else None,
-            "checks": found,
-            "trouble": trouble,
-            "silent_since": silent_since,
+            "steps": stepper(connection, connector, "connection") if _in_steps(connection, connector) else None,
             "lenders": _lenders(request, connection),
             "can_copy": connection.ready
             and not connection.settings_version
             and bool(revisions.patterns(request, connection.system)),
-            "held": _held_up(connection) if connection.state == Connection.State.FAILED else None,
+            "held": held_up.of(connection) if connection.state == Connection.State.FAILED else None,
+            **(checks or {}),
         },
     )
+
+
+def _in_steps(connection: Connection, connector: type[Connector]) -> bool:
+    """Whether this page is the first step of a setup under way, and not one of the pages beside it."""
+    return not connection.settings_version and not connector.company_in_setup
 
 
 def _lenders(request: BusinessRequest, connection: Connection) -> list[Connection]:
@@ -251,49 +277,6 @@ def _borrow(connection: Connection, lender: Connection) -> bool:
     return borrowed
 
 
-def _ask(connection: Connection) -> tuple[Sequence[Finding], str]:
-    """Return the findings, or why there are none."""
-    if connection.credential_id is None:
-        return (), "Connect first; then we look whether everything is ready."
-    try:
-        with registry.open_connector(connection) as opened:
-            return opened.check(), ""
-    except NotAuthorized as error:
-        notices.signed_out(connection, error.says)
-        return (), error.says
-    except ConnectorError as error:
-        return (), error.says
-
-
-def _silent_since(connection: Connection, found: Sequence[Finding]) -> datetime | None:
-    """Since when these pages got no answer; None while there is one, or the trouble is another."""
-    key = f"silent:{connection.pk}"
-    silent = bool(found) and all(each.state == "unknown" for each in found)
-    if not silent:
-        cache.delete(key)
-        return None
-    since: datetime | None = cache.get_or_set(key, clock.now, REMEMBERED)
-    return since
-
-
-@dataclass(frozen=True, slots=True)
-class HeldUp:
-    """What waits for the sign-in: due, or in doubt. `kind` is "" where it is of several."""
-
-    count: int
-    amount: Decimal
-    kind: str
-
-
-def _held_up(connection: Connection) -> HeldUp:
-    waiting = Q(state=State.DUE, waits="") | Q(state=State.SENT)
-    rows = Tally.objects.filter(waiting, business_id=connection.business_id, system=connection.system, count__gt=0)
-    found = list(rows.values_list("kind", "count", "amount"))
-    kinds = {kind for kind, _, _ in found}
-    amount = sum((each for _, _, each in found), Decimal("0.00"))
-    return HeldUp(sum(count for _, count, _ in found), amount, kinds.pop() if len(kinds) == 1 else "")
-
-
 def _signed_in(connection: Connection, request: BusinessRequest) -> None:
     """The company is asked next; until then nothing is synced."""
     with tenancy.scope(connection.business_id):
@@ -304,20 +287,29 @@ def _signed_in(connection: Connection, request: BusinessRequest) -> None:
             connected_at=clock.now(),
             connected_by=request.user,
         )
+        connection.refresh_from_db()
 
 
 def _go_on(request: BusinessRequest, connection: Connection) -> HttpResponse:
-    """Signed in again to the same company, all goes on as it was; otherwise the company is asked for."""
+    """Signed in again to the same company, all goes on as it was; otherwise the company is asked for.
+
+    Where the company is a setting, the page of the connection looks by itself and says what is wrong.
+    """
+    asks = "connect" if preflight.prepares(connection) else "company"
     if not connection.settings_version:
-        return redirect("company", connection.system)
+        return redirect(asks, connection.system)
     try:
         with registry.open_connector(connection) as opened:
             same = next((each for each in opened.companies() if each.id == connection.company), None)
     except ConnectorError:
-        same = None  # the page of the companies asks again and says what is wrong
+        return redirect(asks, connection.system)  # it asks again and says what is wrong
     if same is None:
         return redirect("company", connection.system)
-    messages.success(request, f"Signed in again. {_goes_on(request, connection, _settle(connection, same))}")
+    try:
+        failed = settle(connection, same)
+    except CannotChange:
+        return redirect("company", connection.system)
+    messages.success(request, f"Signed in again. {held_up.go_on(connection, request.user, failed)}")
     return redirect("launch", connection.system)
 
 
@@ -339,7 +331,7 @@ def _company_page(
             "errors": dict(errors),
             "summary": errors,
             "posted_says": _posted_says(connection),
-            "chosen": request.POST.get("company", connection.company),
+            "chosen": change.company.id if change else request.POST.get("company", connection.company),
             "closed_out": bool(connection.company) and connection.company not in {each.id for each in companies},
             "change": change,
         }
@@ -363,8 +355,11 @@ def _choose(
         return _company_page(request, connection, companies, errors=[("company", "Choose a company.")])
     if is_another(connection, chosen):
         return _change(request, connection, chosen, companies)
-    failed = _settle(connection, chosen)
-    goes_on = _goes_on(request, connection, failed) if connection.settings_version else ""
+    try:
+        failed = settle(connection, chosen)
+    except CannotChange as reason:
+        return _company_page(request, connection, companies, errors=[("company", str(reason))])
+    goes_on = held_up.go_on(connection, request.user, failed) if connection.settings_version else ""
     messages.success(request, f"Connected to {chosen.name}. {goes_on}".strip())
     return redirect("connect" if not connection.settings_version else "launch", connection.system)
 
@@ -389,7 +384,8 @@ def _change(
     asks_day = bool(waiting) or has_synced(connection)
     shown_day = typed if typed is not None else clock.today().isoformat()
     question = Change(chosen, waiting, asks_day, shown_day)
-    if (asks_day or connection.settings_version) and request.POST.get("change") != chosen.id:
+    sure = request.POST.get("change") == chosen.id or not (asks_day or connection.settings_version)
+    if request.method != "POST" or not sure:
         return _company_page(request, connection, companies, change=question)
     day = _past_day(typed or "")
     if asks_day and day is None:
@@ -401,7 +397,8 @@ def _change(
     except CannotChange as reason:
         return _company_page(request, connection, companies, errors=[("company", str(reason))])
     messages.warning(request, _changed(former, chosen.name, left_out, bool(connection.settings_version)))
-    return redirect("setup" if connection.settings_version else "connect", connection.system)
+    among_settings = connector_of(connection.system).company_in_setup
+    return redirect("setup" if connection.settings_version or among_settings else "connect", connection.system)
 
 
 def _past_day(typed: str) -> date | None:
@@ -420,30 +417,3 @@ def _changed(former: str, name: str, left_out: int, set_up: bool) -> str:
     if set_up:
         parts.append("Its accounts are others: go through the setup once more.")
     return " ".join(parts)
-
-
-def _settle(connection: Connection, chosen: Company) -> bool:
-    """Ready to write to the company: the first one ever, or the same as before. True when it had failed meanwhile."""
-    with tenancy.scope(connection.business_id):
-        Connection.objects.filter(pk=connection.pk).update(
-            company=chosen.id,
-            company_name=chosen.name,
-            company_facts=dict(chosen.facts),
-            state=Connection.State.READY,
-            failure="",
-            failed_at=None,
-        )
-        connection.refresh_from_db()
-        return notices.over(connection, notices.SESSION)
-
-
-def _goes_on(request: BusinessRequest, connection: Connection, failed: bool) -> str:
-    """What a failure held up goes by itself; what somebody disconnected on purpose waits for SYNC."""
-    with tenancy.reading(request.business.pk):
-        held = _held_up(connection)
-    held_up = runs.resume(connection, request.user) if failed else None
-    if held_up is not None:
-        return f"Sending {words.counted(held_up, held.kind)}." if held_up else "A sync has begun."
-    with tenancy.reading(request.business.pk):
-        count = standing.of(connection).queued.count
-    return f"{words.counted(count, '')} waiting; press SYNC to send them." if count else "Settings were kept."

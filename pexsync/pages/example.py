@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
-from django.forms import DateField
 from django.http import QueryDict
 
 from connectors.connector import Connector
@@ -23,7 +21,7 @@ from pexsync.pages import rooms
 from pexsync.pages.steps.books import Books
 from pexsync.pages.steps.form import StepForm
 from pexsync.pages.words import NAMES_OF_KINDS
-from syncjobs import coding, first_look, keys, mirror
+from syncjobs import coding, facts, first_look, keys, mirror
 from syncjobs.coding import Book, Choices
 from syncjobs.drawing import Drawn, drawn
 from syncjobs.judge import Due, Rules, judge
@@ -32,14 +30,14 @@ from syncjobs.window import one_year_before
 from tagging import definitions
 
 OFFERED = 10  # of the newest, to be stepped through
-OWN = ("example", "show")  # what the example adds to a step's form, and no draft keeps
+OWN = ("example", "show", "about", "of")  # what the example adds to a step's form, and no draft keeps
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """`says` is why it would not go as it is, or why there is none; "" where it would. Amounts are signed our way."""
 
-    kind: str  # "purchase": the plain name of what is shown
+    about: Kind
     place: int = 0
     count: int = 0
     title: str = ""
@@ -48,6 +46,12 @@ class Example:
     lines: Sequence[Drawn] = ()
     says: str = ""
     state: str = "none"  # none, reading (PEX is being read), open (the settings lack something), waits, ready
+    kinds: Sequence[Kind] = ()  # those to look at one of, where the step is about several
+
+    @property
+    def kind(self) -> str:
+        """The plain name of what is shown."""
+        return NAMES_OF_KINDS[self.about.value][0]
 
     @property
     def before(self) -> int | None:
@@ -60,39 +64,27 @@ class Example:
 
 def place_in(sent: QueryDict) -> int:
     """Which of the offered ones is looked at: the button that was pressed, else the one shown before."""
-    wanted = sent.get("show") or sent.get("example") or ""
+    wanted = "" if "of" in sent else sent.get("show") or sent.get("example") or ""
     return int(wanted[:3]) if wanted.isdecimal() else 0
 
 
-def kind_of(form: StepForm, settings: Settings) -> Kind:
-    """Which kind a step of the setup is about: its own, else the first one that is switched on."""
+def kind_of(form: StepForm, settings: Settings, sent: QueryDict) -> Kind:
+    """Which kind a step of the setup is about: its own, else the one asked for, else the first that is switched on."""
     own: Kind | None = getattr(form, "kind", None)
-    return own or next((kind for kind in form.books.kinds() if kind in settings.kinds), Kind.PURCHASE)
-
-
-def as_typed(form: StepForm) -> Settings:
-    """The draft with this step as it stands in the form right now; an answer that is not right counts as before."""
-    if not form.is_bound:
-        return form.draft
-    if not form.is_valid():
-        form.cleaned_data = {**{name: _before(form, name) for name in form.fields}, **form.cleaned_data}
-    return form.settings()
-
-
-def _before(form: StepForm, name: str) -> Any:
-    value = form.initial.get(name)
-    return "" if value is None and not isinstance(form.fields[name], DateField) else value
+    on = [kind for kind in form.books.kinds() if kind in settings.kinds]
+    asked = sent.get("of") or sent.get("about")
+    touched = next((kind for kind in on if kind in form.kinds_shown() and kind == asked), None)
+    return own or touched or next(iter(on), Kind.PURCHASE)
 
 
 def beside(connection: Connection, settings: Settings, books: Books, kind: Kind, place: int = 0) -> Example:
     """The example of one kind; `place` counts from the newest. Call it in a scope; three queries, whatever there is."""
-    one, many = NAMES_OF_KINDS[kind.value]
     found = _newest(connection, kind, books.today)
     if not found:
-        return _nothing(connection, one, many)
+        return _nothing(connection, kind)
     place = min(max(place, 0), len(found) - 1)
     transaction = mirror.record_of(found[place])
-    told = Example(one, place, len(found), _title(transaction), transaction.amount)
+    told = Example(kind, place, len(found), _title(transaction), transaction.amount)
     if books.trouble:
         return replace(told, says=f"It is drawn once the lists of {books.silent or books.connector.label} can be read.")
     return _drawn(told, transaction, connection, replace(settings, kinds=settings.kinds | {kind}), books)
@@ -110,18 +102,19 @@ def _newest(connection: Connection, kind: Kind, today: date) -> list[PexTransact
     return list(rows.order_by("-settled_on", "-pk")[:OFFERED])
 
 
-def _nothing(connection: Connection, one: str, many: str) -> Example:
+def _nothing(connection: Connection, kind: Kind) -> Example:
+    many = NAMES_OF_KINDS[kind.value][1]
     if first_look.expected(connection.business):
         says = f"We are reading your last {many} from PEX. One of them stands here in a moment."
-        return Example(one, says=says, state="reading")
+        return Example(kind, says=says, state="reading")
     if not connection.settings_version:
         says = (
             f"After the first sync one of your own {many} stands here, as it would be posted. "
             "That sync reads PEX and posts nothing before you have seen and confirmed it."
         )
-        return Example(one, says=says)
+        return Example(kind, says=says)
     says = f"PEX showed no settled {many} of the last year so far. The next one that a sync reads stands here."
-    return Example(one, says=says)
+    return Example(kind, says=says)
 
 
 def _drawn(
@@ -149,14 +142,10 @@ def _drawn(
 def _rules(connection: Connection, settings: Settings, books: Books) -> Rules:
     connector = books.connector
     names = {each.list_name for each in books.fields if not each.text} | {"pex_account", PARTY}
-    book = Book(
-        label=connector.label,
-        fields=books.fields,
-        choices={name: Choices(books.options.get(name, ())) for name in names},
-        tags=definitions.usable(connection.business),
-        tags_enabled=connection.business.tags_enabled,
-    )
-    return Rules(settings, book, connector.note, tuple(connector.foreign_marks), connector.where, books.today)
+    choices = {name: Choices(books.options.get(name, ())) for name in names}
+    tags = definitions.usable(connection.business)
+    book = facts.book_of(connector, books.fields, choices, tags, connection.business.tags_enabled)
+    return Rules(settings, book, connector.note, tuple(connector.foreign_marks), books.today)
 
 
 def _facts(
@@ -168,17 +157,17 @@ def _facts(
     connector: type[Connector],
 ) -> list[tuple[str, str]]:
     found = [("Date", f"{entry.date.day} {entry.date:%b %Y}")]
-    if contact := _contact(entry, book):
-        found.append(("Contact", contact))
+    if contact := _contact(entry, book, rooms.creates_parties(connector, settings.extra)):
+        found.append((connector.party_word.capitalize(), contact))
     found.append(("Memo", entry.memo))
-    found += _own(settings, connector)
+    found += _own(entry.kind, settings, connector)
     if entry.kind is Kind.PURCHASE:
         found.append(("Receipts", _receipts(connection, transaction, settings)))
     found.append(("Reference", entry.key))
     return found
 
 
-def _contact(entry: Entry, book: Book) -> str:
+def _contact(entry: Entry, book: Book, creates: bool) -> str:
     """Whom it is booked against. A name the list lacks may still be found in another spelling, so nothing is sworn."""
     known = book.choices[PARTY]
     if entry.party.id:
@@ -188,18 +177,20 @@ def _contact(entry: Entry, book: Book) -> str:
         return ""
     option = known.match(entry.party.name)
     if option is None:
-        return f"{entry.party.name}, created in {book.label} if it is not there yet"
+        missing = "created in" if creates else "waits for somebody to add it in"
+        return f"{entry.party.name}, {missing} {book.label} if it is not there yet"
     state = f"in {book.label}" if option.active else f"archived in {book.label}: restore it there"
     return f"{option.name}, {state}"
 
 
-def _own(settings: Settings, connector: type[Connector]) -> list[tuple[str, str]]:
+def _own(kind: Kind, settings: Settings, connector: type[Connector]) -> list[tuple[str, str]]:
     """What only this system asks, as answered: how tax is treated."""
     questions = getattr(rooms.own_questions(connector), "base_fields", {})
     told = []
     for name, question in questions.items():
         words = dict(getattr(question, "choices", ())).get(settings.extra.get(name, ""))
-        if name != "pex_account" and words:
+        asked = kind is Kind.PURCHASE or name not in rooms.of_purchases(connector)
+        if name != "pex_account" and words and asked:
             told.append((str(question.label), str(words)))
     return told
 

@@ -13,12 +13,13 @@ from connectors import registry
 from connectors.connector import Connector
 from connectors.errors import ConnectorError, NotAuthorized
 from connectors.models import Connection
-from connectors.records import PARTY, Field, Option
+from connectors.records import PARTY, Company, Field, Option
 from connectors.settings import Settings
 from pexsync import clock
 from pexsync.accounts import tenancy
 from pexsync.accounts.models import Business
 from pexsync.pages.steps import Books
+from pexsync.pages.steps.books import COMPANIES
 from syncjobs import notices
 from syncjobs.views import connector_of
 from tagging import definitions
@@ -44,16 +45,24 @@ def tags_of(business: Business, fresh: bool = False) -> tuple[list[Tag], str]:
 
 
 def read_books(connection: Connection, tags: Sequence[Tag], reads: Sequence[str] = (), fresh: bool = False) -> Books:
-    """What the books offer to choose from; with the reason where they do not answer. Never inside a transaction."""
-    books = Books(connector_of(connection.system), connection.business.charge, clock.today(), tags=tags)
+    """What the books offer to choose from; with the reason where they do not answer. Never inside a transaction.
+
+    Before a company is chosen there are no lists but that of the companies.
+    """
+    connector, company = connector_of(connection.system), _company(connection)
+    books = Books(connector, connection.business.charge, clock.today(), tags=tags, company=company)
     if not reads:
         return books
     with tenancy.reading(connection.business_id):
         books = replace(books, taken=fed_elsewhere(connection))
     try:
         with Lists(connection, fresh) as lists:
+            if COMPANIES in reads and connector.company_in_setup:
+                books = replace(books, companies=lists.companies())
+            if company is None:
+                return books
             fields = lists.fields()
-            names = dict.fromkeys(name for each in reads for name in _named(each, fields))
+            names = dict.fromkeys(name for each in reads if each != COMPANIES for name in _named(each, fields))
             options = {name: lists.options(name) for name in names}
     except NotAuthorized as error:
         notices.signed_out(connection, error.says)
@@ -73,6 +82,10 @@ def fed_elsewhere(connection: Connection) -> dict[str, str]:
         for key, tag in Settings.parse(other.settings).synced.items():
             taken[tag] = f"{names.get(f'field:{key}', 'a field')} in {label}"
     return taken
+
+
+def _company(connection: Connection) -> Company | None:
+    return Company(connection.company, connection.company_name) if connection.company else None
 
 
 def _named(read: str, fields: Sequence[Field]) -> list[str]:
@@ -96,6 +109,15 @@ class Lists:
 
     def __exit__(self, *raised: Any) -> None:
         self._stack.close()
+
+    def companies(self) -> list[Company]:
+        """Those of the sign-in, whichever is in use."""
+        name = f"companies:{self.connection.pk}:{self.connection.credential_id}"
+        kept: list[Company] | None = None if self.fresh else cache.get(name)
+        if kept is None:
+            kept = list(self._books.companies())
+            cache.set(name, kept, ASKED_AGAIN)
+        return kept
 
     def fields(self) -> list[Field]:
         kept: list[Field] | None = self._kept(FIELDS)

@@ -151,7 +151,7 @@ def installed(connector: type[Connector], connection: Connection, told: Sequence
         last=runs.last(connection),
         running=runs.current(connection) is not None,
         needs_you=needs_you,
-        act=_act(connection, needs_you),
+        act=_act(connector, connection, needs_you),
         next_one=nights.next_one if not nights.why_not else "",
         notices=told,
     )
@@ -178,14 +178,14 @@ def fits(kind: str, business: Business) -> bool:
     return kind != ("transfer" if business.charge else "bill_payment")
 
 
-def _act(connection: Connection, needs_you: int) -> tuple[str, str] | None:
+def _act(connector: type[Connector], connection: Connection, needs_you: int) -> tuple[str, str] | None:
     system = connection.system
     if connection.state == Connection.State.FAILED:
         return "RE-CONNECT", reverse("connect", args=[system])
     if not connection.ready:
         return "CONNECT", reverse("connect", args=[system])
     if not connection.settings_version:
-        return "FINISH SETUP", reverse("setup", args=[system])
+        return f"FINISH {connector.setup_page.upper()}", reverse("setup", args=[system])
     if connection.settings_problem:
         return "MEND THE SETTINGS", reverse("setup", args=[system])
     if needs_you:
@@ -197,6 +197,8 @@ def _act(connection: Connection, needs_you: int) -> tuple[str, str] | None:
 def _says(connector: type[Connector], connection: Connection, sentence: str) -> str:
     if connection.state == Connection.State.FAILED:
         return connection.failure or f"{connector.label} needs you to sign in again. Settings are kept."
+    if connection.state == Connection.State.PREPARING:
+        return f"Signed in to {connector.label}, but not ready to sync yet."
     if not connection.ready:
         return f"Not connected to {connector.label} yet."
     if not connection.settings_version:

@@ -13,9 +13,10 @@ from django.views.decorators.http import require_safe
 
 from connectors.records import Kind
 from pexsync.accounts.models import BusinessRequest
-from pexsync.pages.connect import Check
+from pexsync.pages.preflight import Check
 from pexsync.pages.setup import Mark
 from pexsync.pages.steps.effects import on_pex_account
+from pexsync.pages.words import BLIND
 from syncjobs import people
 from syncjobs.models import Export, ExportReceipt, PexTransaction, SyncRun
 from syncjobs.remedies import Button
@@ -26,6 +27,14 @@ from syncjobs.views import PhaseNow, PreviewLine, RunRow
 from syncjobs.wording import ACTIONS, RUN_TONES, Label
 
 AT = datetime(2026, 5, 3, 14, 2, tzinfo=UTC)
+MONOGRAMS = (
+    ("Ledgerly", "info"),
+    ("Countbook", "accent"),
+    ("Folio", "ok"),
+    ("Summa", "warn"),
+    ("Other", "bad"),
+    ("PEX", "quiet"),
+)
 COLOURS = ("ground", "paper", "line", "ink", "muted", "accent", "ok", "warn", "bad", "info")
 
 
@@ -33,13 +42,17 @@ COLOURS = ("ground", "paper", "line", "ink", "muted", "accent", "ok", "warn", "b
 class Sample:
     """A connector that is none, for drawings alone."""
 
-    key: str = "xero"
+    key: str = "ledgerly"
     label: str = "Ledgerly"
     app_name: str = "PEX Connector for Ledgerly"
     tagline: str = "Send PEX purchases and their receipts to Ledgerly."
     tint: str = "info"
     where: str = "in Ledgerly"
     stages: str = "Fields"
+    sync_word: str = "SYNC"
+    sync_page: str = "Manage"
+    setup_page: str = "Setup"
+    party_word: str = "contact"
     beta: bool = True
     kinds: tuple[Kind, ...] = (Kind.PURCHASE, Kind.FEE)
 
@@ -54,6 +67,7 @@ def page(request: BusinessRequest) -> HttpResponse:
 def samples() -> dict[str, Any]:
     return {
         "colours": COLOURS,
+        "monograms": MONOGRAMS,
         "connector": Sample(),
         "tones": [
             ("ok", "In Ledgerly"),
@@ -108,6 +122,17 @@ def samples() -> dict[str, Any]:
                 "Bank account for PEX", "bad", "Missing", "None is chosen.", "Add one, then choose it here.", "#checks"
             ),
             Check("Lock dates", "warn", "Look here", "They could not be read.", "Look again in a few minutes.", ""),
+            Check("Numbering", "warn", "Not seen", f"{BLIND} See that none is set.", "", "#checks", "Look here"),
+            Check(
+                name="Journal",
+                tone="bad",
+                word="Missing",
+                says="There is none of the name PEX Card.",
+                fix="Add it in Ledgerly, or let us do it.",
+                link="",
+                mend="journal",
+                mend_word="CREATE THE JOURNAL FOR ME",
+            ),
         ],
         "causes": [
             CauseGroup(
@@ -128,7 +153,7 @@ def samples() -> dict[str, Any]:
                 button=Button("SYNC", post="#results"),
             ),
             CauseGroup(
-                "doubled", "Xero holds it twice.", "", 2, Decimal("40.00"), button=Button("DECIDE", link="#results")
+                "doubled", "Ledgerly holds it twice.", "", 2, Decimal("40.00"), button=Button("DECIDE", link="#results")
             ),
         ],
         "runs": [_run(status) for status in SyncRun.Status],

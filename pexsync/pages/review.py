@@ -12,8 +12,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from connectors.models import Connection
-from connectors.records import Kind
-from connectors.settings import TAG, Settings
+from connectors.records import PARTY, Kind
+from connectors.settings import PER_MERCHANT, TAG, Settings
 from pexsync.accounts import tenancy
 from pexsync.accounts.middleware import needs, outside
 from pexsync.accounts.models import BusinessRequest
@@ -21,10 +21,10 @@ from pexsync.accounts.permissions import CONNECTOR
 from pexsync.pages import versions
 from pexsync.pages.lists import ALL_LISTS, read_books, tags_of
 from pexsync.pages.setup import draft_of, in_the_way, link_to, name_in, needed_steps, stepper
-from pexsync.pages.steps import Books, place_of
+from pexsync.pages.steps import CARDS, Books, place_of, steps_of
 from pexsync.pages.steps.effects import listed
 from pexsync.pages.words import NAMES_OF_KINDS
-from syncjobs.views import connection_of, typed
+from syncjobs.views import connection_of, connector_of, typed
 
 OF_STEPS = {"kinds": "sync", "posting_date": ""}  # places that no control is named after; "" asked nowhere
 
@@ -46,6 +46,8 @@ def page(request: BusinessRequest, system: str) -> HttpResponse:
         connection = connection_of(request, system)
     if not connection.ready:
         return redirect("connect", system)
+    if CARDS in steps_of(connector_of(system)):
+        return redirect(link_to(connection, CARDS))
     tags, _ = tags_of(request.business)
     books = read_books(connection, tags, ALL_LISTS)
     wrong = in_the_way(connection, books)
@@ -66,11 +68,11 @@ def _save(request: BusinessRequest, connection: Connection, books: Books) -> Htt
         return redirect("setup-review", connection.system)
     names, note = versions.names_of(settings, books), typed(request.POST, "note").strip()
     try:
-        now = versions.keep(connection, settings, names, request.user, note, seen=connection.settings_version)
+        versions.keep(connection, settings, names, request.user, note, seen=connection.settings_version)
     except versions.Overtaken as overtaken:
         messages.warning(request, str(overtaken))
         return redirect("setup-review", connection.system)
-    messages.success(request, _saved_sentence(now, connection, books))
+    messages.success(request, _saved(connection, books))
     return redirect("manage", connection.system)
 
 
@@ -129,10 +131,10 @@ def warnings(settings: Settings, before: Settings, books: Books) -> list[str]:
     added = [NAMES_OF_KINDS[kind.value][1] for kind in books.kinds() if kind in settings.kinds - before.kinds]
     if before.kinds and added:
         found.append(f"Before the first {listed(added)} go to {label} you see them in a preview and confirm it.")
-    if before.start_date and settings.start_date and settings.start_date < before.start_date:
+    if before.kinds and versions.begins_earlier(settings, before, books.today):
         found.append(
-            "The Start Date is earlier than before: press SYNC after saving, look at what the older days would send "
-            "and confirm it. Nothing is sent by night until then."
+            f"The Start Date is earlier than before: press {books.connector.sync_word}, look at what the older days "
+            "would send and confirm it. Nothing is sent by night until then."
         )
     if before.pex_account and before.pex_account != settings.pex_account:
         found.append(f"The PEX account is another one: what is posted in {label} stays on the account it is on.")
@@ -145,6 +147,8 @@ def _about_tags(settings: Settings, books: Books) -> Iterator[str]:
     for key, source in settings.fields.items():
         wanted, tag = books.asked(Kind.PURCHASE, key), books.tag(source.tag)
         if source.source != TAG or wanted is None or wanted.text or tag is None:
+            continue
+        if key == PARTY and settings.party_mode == PER_MERCHANT:
             continue
         feeding = fed.get(source.tag)
         if wanted.required and not source.default:
@@ -161,8 +165,14 @@ def _digest(connection: Connection, settings: Settings) -> str:
     return blake2b(shown.encode(), digest_size=16).hexdigest()
 
 
-def _saved_sentence(now: Connection, before: Connection, books: Books) -> str:
-    if not before.settings_version:
-        label = books.connector.label
-        return f"Set up. Press SYNC to read PEX; nothing goes to {label} before you have seen and confirmed it."
-    return "Settings saved. They hold from the next sync; what is already posted stays as it is."
+def _saved(before: Connection, books: Books) -> str:
+    said = saved_sentence(books, first=not before.settings_version)
+    return f"Settings saved. {said}" if before.settings_version else said
+
+
+def saved_sentence(books: Books, first: bool) -> str:
+    """What comes next: after the first SAVE, and after others."""
+    if first:
+        label, press = books.connector.label, books.connector.sync_word
+        return f"Set up. Press {press} to read PEX; nothing goes to {label} before you have seen and confirmed it."
+    return "They hold from the next sync; what is already posted stays as it is."

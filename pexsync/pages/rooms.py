@@ -39,7 +39,13 @@ class OwnQuestions(Protocol):
     base_fields: Mapping[str, forms.Field]
 
     def __call__(
-        self, banks: Sequence[Option], data: Any = None, *, initial: Mapping[str, Any], charge: bool
+        self,
+        banks: Sequence[Option],
+        data: Any = None,
+        *,
+        initial: Mapping[str, Any],
+        charge: bool,
+        prefix: str | None = None,
     ) -> forms.Form: ...
 
 
@@ -66,6 +72,49 @@ def step_keys(connector: type[Connector]) -> Sequence[str]:
 def becomes(connector: type[Connector]) -> Mapping[Kind, str]:
     """What the books call a transaction of each kind: "spend money transactions"."""
     return cast(Mapping[Kind, str], _from_forms(connector, "BECOMES") or {})
+
+
+def questions(connector: type[Connector]) -> Sequence[tuple[str, str]]:
+    """What people ask about the connector, each with its answer."""
+    return cast(Sequence[tuple[str, str]], _from_forms(connector, "QUESTIONS") or ())
+
+
+def short_name(connector: type[Connector]) -> str:
+    """What people call the system in the middle of a sentence."""
+    return cast(str, _from_forms(connector, "SHORT_NAME") or connector.label)
+
+
+def hints(connector: type[Connector]) -> Mapping[str, str]:
+    """What a field does in these books, a sentence each, by its key."""
+    return cast(Mapping[str, str], _from_forms(connector, "HINTS") or {})
+
+
+def of_purchases(connector: type[Connector]) -> Sequence[str]:
+    """Its own questions that are about purchases alone."""
+    return cast(Sequence[str], _from_forms(connector, "OF_PURCHASES") or ())
+
+
+def of_each_merchant(connector: type[Connector]) -> Sequence[str]:
+    """Those of them that are asked only where each merchant is booked under a name of its own."""
+    return cast(Sequence[str], _from_forms(connector, "OF_EACH_MERCHANT") or ())
+
+
+def creates_parties(connector: type[Connector], extra: Mapping[str, Any]) -> bool:
+    """Whether one of a merchant's name is created where the books have none; `extra`: what only this system asked."""
+    creates = cast(Callable[[Mapping[str, Any]], bool] | None, _from_forms(connector, "creates_parties"))
+    return creates(extra) if creates else True
+
+
+def unfit(connector: type[Connector], account: Option, charge: bool, others: Sequence[Option]) -> str:
+    """Why this account, of all these, cannot stand for PEX, a sentence; "" when it can."""
+    unfit = cast(Callable[[Option, bool, Sequence[Option]], str] | None, _from_forms(connector, "unfit"))
+    return unfit(account, charge, others) if unfit else ""
+
+
+def doubtful(connector: type[Connector], account: Option, charge: bool) -> str:
+    """What to look at before this account stands for PEX, a sentence; "" where nothing is doubtful."""
+    doubtful = cast(Callable[[Option, bool], str] | None, _from_forms(connector, "doubtful"))
+    return doubtful(account, charge) if doubtful else ""
 
 
 def unfit_source(connector: type[Connector], account: Option) -> str:

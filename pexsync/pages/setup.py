@@ -51,10 +51,10 @@ def index(request: BusinessRequest, system: str) -> HttpResponse:
     connection = connection_of(request, system)
     if not connection.ready:
         return redirect("connect", system)
-    wanted = request.GET.get("field", "")
-    if wanted == "company":
+    wanted, connector = request.GET.get("field", ""), connector_of(system)
+    if wanted == "company" and not connector.company_in_setup:
         return redirect("company", system)
-    place = place_of(connector_of(system), wanted, draft_of(connection)) if wanted else None
+    place = place_of(connector, wanted, draft_of(connection)) if wanted else None
     if place:
         there, control = place
         if not there.needed(draft_of(connection)):
@@ -69,15 +69,20 @@ def index(request: BusinessRequest, system: str) -> HttpResponse:
 @outside
 @needs(*CONNECTOR)
 def step(request: BusinessRequest, system: str, step: str) -> HttpResponse:
-    opened = _open(request, system, step)
+    opened = open_step(request, system, step)
     if isinstance(opened, HttpResponse):
         return opened
     connection, here, books = opened
     if request.method == "POST":
         return _left(request, connection, here, books)
+    return reopened(request, connection, here, books)
+
+
+def reopened(request: BusinessRequest, connection: Connection, here: Step, books: Books) -> HttpResponse:
+    """A step as it was left; with what is wrong with it where that is asked for (`?look=1`)."""
     first_look.ask(connection)
-    form = here.form(books, draft_of(connection), typed=typed(connection, here))
-    return _page(request, connection, here, form.looked_at() if "look" in request.GET else form)
+    form = here.form.reopened(books, draft_of(connection), typed(connection, here))
+    return page_of(request, connection, here, form.looked_at() if "look" in request.GET else form)
 
 
 @require_POST
@@ -85,20 +90,20 @@ def step(request: BusinessRequest, system: str, step: str) -> HttpResponse:
 @needs(*CONNECTOR)
 def beside(request: BusinessRequest, system: str, step: str) -> HttpResponse:
     """The live example of a step as somebody types, which saves nothing. Without a script the whole step comes back."""
-    opened = _open(request, system, step)
+    opened = open_step(request, system, step)
     if isinstance(opened, HttpResponse):
         return opened
     connection, here, books = opened
     form = here.form(books, draft_of(connection), typed=request.POST)
     if not request.htmx:
-        return _page(request, connection, here, form)
+        return page_of(request, connection, here, form)
     shown = _example(request, connection, form)
     with tenancy.reading(request.business.pk):
         context = {"example": shown, "connector": connector_of(system), "step": here}
         return render(request, "pages/_example.html", context)
 
 
-def _open(request: BusinessRequest, system: str, step: str) -> tuple[Connection, Step, Books] | HttpResponse:
+def open_step(request: BusinessRequest, system: str, step: str) -> tuple[Connection, Step, Books] | HttpResponse:
     """A step with the lists it shows, or the page to see instead."""
     with tenancy.reading(request.business.pk):
         connection = connection_of(request, system)
@@ -190,7 +195,7 @@ def name_in(connection: Connection, step: Step) -> str:
 def _left(request: BusinessRequest, connection: Connection, here: Step, books: Books) -> HttpResponse:
     """A step is left by NEXT, BACK, SAVE or for another one of the row. What was typed is kept whatever it was."""
     with tenancy.scope(request.business.pk):
-        form = _keep(connection, here, books, request.POST)
+        form = keep(connection, here, books, request.POST)
     if not here.needed(draft_of(connection)):  # somebody else switched its kind off meanwhile
         return _switched_off(request, connection, here)
     go, right = request.POST.get("go", "next"), form.is_valid()
@@ -200,7 +205,7 @@ def _left(request: BusinessRequest, connection: Connection, here: Step, books: B
     if go in {mark.link for mark in stepper(connection, connector_of(connection.system), here.key) if mark.link}:
         return redirect(go)
     if not right:
-        return _page(request, connection, here, form, status=422)
+        return page_of(request, connection, here, form, status=422)
     if go == "review" or after is None:
         return redirect("setup-review", connection.system)
     return redirect(link_to(connection, after))
@@ -213,7 +218,7 @@ def _neighbours(connection: Connection, here: Step) -> tuple[Step | None, Step |
     return steps[place - 1] if place else None, steps[place + 1] if place + 1 < len(steps) else None
 
 
-def _keep(connection: Connection, here: Step, books: Books, posted: QueryDict) -> StepForm:
+def keep(connection: Connection, here: Step, books: Books, posted: QueryDict) -> StepForm:
     """Called inside a scope. The draft is read again: what others left or saved since this page was asked for stays."""
     now = Connection.objects.select_for_update(no_key=True).get(pk=connection.pk)
     form, draft = here.form(books, draft_of(now), typed=posted), now.draft
@@ -238,7 +243,7 @@ def _as_text(posted: QueryDict) -> str:
     return text if len(text) <= MOST_TYPED else ""
 
 
-def _page(
+def page_of(
     request: BusinessRequest, connection: Connection, here: Step, form: StepForm, status: int = 200
 ) -> HttpResponse:
     connector = connector_of(connection.system)
@@ -262,6 +267,7 @@ def _page(
             "back": link_to(connection, before) if before else reverse("connect", args=[connection.system]),
             "last": after is None,
             "in_use": _in_use(connection),
+            "note": request.POST.get("note", ""),
             "saved_at": parse_datetime(connection.draft.get("saved_at", "")),
         }
         return render(request, here.page, context, status=status)
@@ -271,10 +277,11 @@ def _example(request: BusinessRequest, connection: Connection, form: StepForm) -
     """One recent transaction as the form as it stands would post it. Asks for lists that are not kept yet."""
     # While a step's own lists do not come, nobody waits for the others as well.
     books = form.books if form.books.trouble else read_books(connection, form.books.tags, ALL_LISTS)
-    settings = example.as_typed(form)
-    place = example.place_in(request.POST)
+    settings, place = form.as_it_stands(), example.place_in(request.POST)
+    kind = example.kind_of(form, settings, request.POST)
     with tenancy.reading(request.business.pk):
-        return example.beside(connection, settings, books, example.kind_of(form, settings), place)
+        shown = example.beside(connection, settings, books, kind, place)
+    return replace(shown, kinds=[each for each in form.kinds_shown() if each in settings.kinds])
 
 
 def _switched_off(request: BusinessRequest, connection: Connection, there: Step) -> HttpResponse:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from pexsync.pages import connect, help, marketplace, overview, parts, review, revisions, setup
+from pexsync.pages import cards, connect, help, marketplace, overview, parts, review, revisions, setup
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -15,6 +15,7 @@ urlpatterns = [
     path("<slug:system>/connect", connect.page, name="connect"),
     path("<slug:system>/connect/checks", connect.checks, name="checks"),
     path("<slug:system>/connect/begin", connect.begin, name="connect-begin"),
+    path("<slug:system>/mend", connect.mend, name="connect-mend"),
     path("<slug:system>/connect/link", connect.link, name="connect-link"),
     path("<slug:system>/callback", connect.callback, name="connect-callback"),
     path("<slug:system>/company", connect.company, name="company"),
@@ -25,6 +26,7 @@ urlpatterns = [
     path("<slug:system>/setup", setup.index, name="setup"),
     path("<slug:system>/setup/leave", setup.leave, name="setup-leave"),
     path("<slug:system>/setup/review", review.page, name="setup-review"),
+    path("<slug:system>/setup/cards", cards.page, name="setup-cards"),
     path("<slug:system>/setup/<slug:step>", setup.step, name="setup-step"),
     path("<slug:system>/setup/<slug:step>/example", setup.beside, name="setup-example"),
 ]

@@ -20,6 +20,7 @@ from syncjobs import window
 LABELS = "labels"  # member of stored settings: the names the books had for what was chosen
 NOTE = "note"  # member of a draft: where it came from, kept with the version that SAVE makes of it
 NOTHING = "Not set"
+ON, OFF = "On", "Off"
 NAMELESS = "Chosen, name not kept"
 FIELD_LABELS = {ACCOUNT: "Account", PARTY: "Contact", DESCRIPTION: "Item Description"}
 
@@ -86,6 +87,8 @@ class _Names:
 
     def own_question(self, name: str, value: Any) -> tuple[str, str]:
         label = self.by_id.get(f"extra:{name}") or name.replace("_", " ").capitalize()
+        if isinstance(value, bool):
+            return label, ON if value else OFF
         return label, self.by_id.get(f"extra:{name}:{value}") or str(value or NOTHING)
 
 
@@ -102,7 +105,8 @@ def _said(settings: Settings, names: _Names) -> Iterator[tuple[str, Said]]:
     account = names.option("pex_account", settings.pex_account)
     yield "pex_account", Said("PEX account", settings.pex_account, account)
     for key, source in settings.fields.items():
-        yield f"fields:{key}", Said(names.field(key, key), source.stored(), _source(key, source, names))
+        if key != PARTY:
+            yield f"fields:{key}", Said(names.field(key, key), source.stored(), _source(key, source, names))
     yield "party", _party(settings, names)
     yield "receipts", _switch("Attachments", settings.receipts)
     yield "late_receipts", _switch("Receipts added later", settings.late_receipts)
@@ -130,7 +134,7 @@ def _kinds(settings: Settings) -> str:
 
 
 def _switch(label: str, on: bool) -> Said:
-    return Said(label, on, "On" if on else "Off")
+    return Said(label, on, ON if on else OFF)
 
 
 def _source(key: str, source: FieldSource, names: _Names) -> str:
@@ -143,12 +147,15 @@ def _source(key: str, source: FieldSource, names: _Names) -> str:
 
 
 def _party(settings: Settings, names: _Names) -> Said:
-    if settings.party_mode == ONE_PARTY:
-        return Said("Contact", settings.party, names.option(PARTY, settings.party))
-    words = "One for each merchant"
-    return Said(
-        "Contact", settings.clean_names, f"{words}, standardized names" if settings.clean_names else f"{words}, as PEX"
-    )
+    """Whom purchases are booked against: somebody for each merchant, or what is chosen or tagged."""
+    label = names.field(PARTY, PARTY)
+    if settings.party_mode != ONE_PARTY:
+        names_are = "standardized names" if settings.clean_names else "as PEX"
+        return Said(label, settings.clean_names, f"One for each merchant, {names_are}")
+    source = settings.fields.get(PARTY)
+    if source is None:
+        return Said(label, settings.party, names.option(PARTY, settings.party))
+    return Said(label, source.stored(), _source(PARTY, source, names))
 
 
 def _day(day: date | None, empty: str) -> str:
@@ -231,7 +238,7 @@ def keep(
         note = note or now.draft.get(NOTE, "")
         # Of a kind that was off, and of days before the Start Date, nobody knows what is booked by hand: what would be
         # sent of them is shown first (rule L9).
-        still = frozenset() if _begins_earlier(settings, Settings.parse(now.settings)) else settings.kinds
+        still = frozenset() if begins_earlier(settings, Settings.parse(now.settings), clock.today()) else settings.kinds
         now.preview_confirmed = {kind: told for kind, told in now.preview_confirmed.items() if kind in still}
         now.settings = {**settings.stored(), LABELS: {**now.settings.get(LABELS, {}), **names}}
         now.draft, now.settings_problem = {}, ""
@@ -249,8 +256,8 @@ def keep(
     return now
 
 
-def _begins_earlier(settings: Settings, before: Settings) -> bool:
-    today = clock.today()
+def begins_earlier(settings: Settings, before: Settings, today: date) -> bool:
+    """Whether a sync by hand now goes further back than before."""
     return window.manual(settings, today).first < window.manual(before, today).first
 
 

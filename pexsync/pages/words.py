@@ -3,7 +3,9 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from connectors import registry
 from connectors.models import Connection
+from connectors.records import Finding
 
 SHAPES = {"ok": "●", "busy": "◐", "info": "◐", "warn": "◆", "bad": "▲", "off": "■"}
 
@@ -14,6 +16,7 @@ CONNECTION_TONES = {
     Connection.State.FAILED: "bad",
 }
 FINDINGS = {"ok": ("ok", "OK"), "missing": ("bad", "Missing"), "unknown": ("warn", "Look here")}
+BLIND = "We cannot see this from here."
 SMALL = frozenset(("A", "An", "It", "Its", "No", "Nobody", "Older", "Rejected", "Somebody", "The", "This", "Waiting"))
 NAMES_OF_KINDS = {
     "purchase": ("purchase", "purchases"),
@@ -29,9 +32,28 @@ def of_connection(connection: Connection) -> tuple[str, str]:
     state = Connection.State(connection.state)
     if state == Connection.State.READY and connection.settings_problem:
         return "warn", "Connected: Needs settings"
-    if state == Connection.State.READY and not connection.settings_version:
+    # Where even the company is a setting, ready means that there is one to choose.
+    early = registry.ALL[connection.system].company_in_setup
+    if state == Connection.State.READY and not connection.settings_version and not early:
         return "warn", "Connected: Not set up"
     return CONNECTION_TONES[state], str(state.label)
+
+
+def of_finding(found: Finding) -> tuple[str, str]:
+    """Return tone and word of one line of a preflight; what nobody can ask of the books is for people to look at."""
+    if found.state == "unknown" and found.link:
+        return "warn", "Not seen"
+    return FINDINGS.get(found.state, FINDINGS["unknown"])
+
+
+def many(word: str) -> str:
+    """Return the plural of a system's word: "companies", "contacts"."""
+    return f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+
+
+def a(word: str) -> str:
+    """Return a system's word with its article: "an organization", "a vendor"."""
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
 
 
 def day(moment: datetime, now: datetime, zone: ZoneInfo) -> str:

@@ -432,7 +432,7 @@ def second(acme, sandbox) -> make.World:
 def test_a_sign_in_of_ones_other_business_serves_this_one_too(client, acme, second, sandbox):
     theirs = sign_in(client, second.user, second.business)
     page = text_of(theirs.get("/xero/connect"))
-    assert "Or use a sign-in you have" in page
+    assert "Or link an existing connection" in page
     assert "Acme Builders LLC" in page
 
     answer = theirs.post("/xero/connect/link", {"from": acme.connection.pk})

@@ -21,6 +21,10 @@ def test_installed_and_available_are_counted_and_in_the_address(browser, acme):
     assert 'href="?tab=installed" aria-current="page"' in page
     assert "Additional services" in page
     assert "LAUNCH" in page
+    available = browser.get("/apps?tab=available").content.decode()
+    assert "PEX Connector for Dynamics 365" in available
+    assert "Everything available is installed." not in available
+    browser.post("/apps/dynamics365/install")
     assert "Everything available is installed." in browser.get("/apps?tab=available").content.decode()
 
 

@@ -308,7 +308,7 @@ class TestPreviewFirst:
         change(preview_confirmed={"purchase": {}})
         page = browser.get("/xero/sync").content.decode()
         assert "PREVIEW FIRST" in page
-        assert "PREVIEW THESE DAYS" in page
+        assert "PREVIEW THESE" in page
 
     def test_it_begins_a_sync_that_asks(self, browser, change):
         change(preview_confirmed={"purchase": {}})

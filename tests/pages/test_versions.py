@@ -88,6 +88,15 @@ def test_what_changed_is_said_by_the_names_kept_with_either_version():
         ({"by_kind": {"fee": {"party": "p"}}}, ("Fees: Contact", "Not set", "PEX")),
         ({"synced": {"tracking:1": "7"}}, ("Options of PROJECTS in PEX", "Not set", "Tag EXPENSE TYPE")),
         ({"extra": {"tax": "none"}}, ("Tax", "Not set", "No tax")),
+        ({"extra": {"create": True}}, ("Create contacts", "Not set", "On")),
+        (
+            {"party_mode": ONE_PARTY, "fields": {"party": {"source": "tag", "tag": "7", "default": "p"}}},
+            (
+                "Contact",
+                "One for each merchant, standardized names",
+                "PEX Tag: EXPENSE TYPE, otherwise PEX",
+            ),
+        ),
     ],
 )
 def test_every_setting_is_told_in_words(changes, told):
@@ -97,6 +106,7 @@ def test_every_setting_is_told_in_words(changes, told):
         "field:tracking:1": "PROJECTS",
         "tag:7": "EXPENSE TYPE",
         "extra:tax": "Tax",
+        "extra:create": "Create contacts",
         "extra:tax:none": "No tax",
     }
     before = Settings(kinds=frozenset({Kind.PURCHASE})).stored()

@@ -21,6 +21,15 @@ def acme(sandbox, settings, transactional_db, tmp_path) -> Iterator[make.World]:
 
 
 @pytest.fixture
+def entered(sandbox, settings, transactional_db, tmp_path) -> Iterator[make.World]:
+    """Acme with books whose journal a person posts."""
+    make.point_at(settings, sandbox)
+    settings.CLOCK_FILE = sandbox.clock.path = tmp_path / "clock.json"
+    yield make.dynamics(sandbox)
+    sandbox.clock.path = None
+
+
+@pytest.fixture
 def travel(sandbox) -> Callable[..., None]:
     """Move the one clock both sides share."""
     return lambda **by: sandbox.clock.advance(timedelta(**by))

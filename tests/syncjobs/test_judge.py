@@ -16,7 +16,6 @@ RULES = Rules(
     book=BOOK,
     note="Synced with Xero",
     foreign_marks=("Synced with Xero",),
-    where="in Xero",
     today=date(2026, 4, 1),
 )
 

@@ -591,12 +591,13 @@ class TestSupport:
         monkeypatch.setattr(Xero, "resync", Resync.SUPPORT)
         acme.books.void(acme.books.live()[0].id)
 
-    def test_a_person_is_sent_to_support(self, acme, posted, sandbox):
-        sandbox.calls.clear()
+    def test_a_person_asks_support_and_nothing_moves_on(self, acme, posted):
         answer = decide(acme, Action.SEND_AGAIN, export_of(posted))
-        assert f"Ask them for PEX {posted.transaction_id}." in told(answer)
-        assert not answer.moved
-        assert not sandbox.calls.calls
+        assert (list(answer.moved), len(answer.asked)) == ([], 1)
+        export = export_of(posted)
+        assert (export.generation, export.asked_by) == (1, acme.user)
+        acme.sync()
+        assert acme.books.live() == []
 
     def test_support_allows_it_by_command(self, acme, posted, capsys):
         call_command("send_again", acme.business.pex_id, "xero", posted.transaction_id)
@@ -620,7 +621,7 @@ def test_what_holds_a_row_names_buttons_that_are_there(acme):
     """Every sentence that holds a row names at least one button, and only those its cause offers."""
     words = {"Send again": Action.SEND_AGAIN, "Send anyway": Action.SEND, "Send": Action.SEND}
     words |= {"It is there": Action.IT_IS_THERE, "Entered by hand": Action.BY_HAND, "Leave out": Action.LEAVE_OUT}
-    said = [(cause, f"{fact} {advice}") for cause, fact, advice in sending.CAUSES.values()]
+    said = [(cause, f"{fact} {advice}".format(again="Send again")) for cause, fact, advice in sending.CAUSES.values()]
     said += [(Cause.UNRESOLVED, sending.TAKEN), (Cause.UNRESOLVED, sweeper.GIVEN_UP)]
     for cause, sentence in said:
         named = {action for word, action in words.items() if f"“{word}”" in sentence}

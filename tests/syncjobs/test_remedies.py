@@ -64,7 +64,7 @@ def reasons_of_xero() -> set[str]:
 
 def test_the_walk_knows_the_words():
     assert words_of_waits() >= {"approval", "gone", "kind_off", "late", "period", "put_off", "too_old", "unseen"}
-    assert causes_of_coding() == {"archived", "settings", "split", "unknown", "untagged"}
+    assert causes_of_coding() == {"archived", "parties", "settings", "split", "unknown", "untagged"}
     assert len(reasons_of_xero()) > 5
 
 

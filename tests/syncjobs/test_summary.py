@@ -3,7 +3,7 @@
 from datetime import date
 
 from connectors.records import Kind
-from connectors.settings import ONE_PARTY, TAG, FieldSource, Settings
+from connectors.settings import ONE_PARTY, PURCHASE_DAY, TAG, FieldSource, Settings
 from connectors.xero.connector import Xero
 from syncjobs.summary import summary
 
@@ -38,6 +38,7 @@ def test_purchases_alone_speak_of_nothing_else():
         "PEX account": "PEX Cash",
         "Expense account": "PEX Tag: EXPENSE TYPE, else 429 General",
         "Attachments": "Every receipt, also those added later",
+        "Posting date": "Settlement date",
         "Contact": "One for each merchant",
     }
 
@@ -68,6 +69,40 @@ def test_every_kind_names_its_accounts_and_contacts():
     assert told["Synced to tags"] == "Expense Account, Projects"
     assert told["Attachments"] == "Off"
     assert told["Contact"] == told["Contact of fees"] == told["Contact of rebates"] == "PEX"
+
+
+def test_a_page_of_mappings_names_vendor_dates_and_what_only_the_system_asks():
+    names = {
+        **NAMES,
+        "field:party": "Vendor",
+        "field:transfer:account": "Bank Account",
+        "field:fee:dimension:d": "Department",
+        "option:dimension:d:adm": "ADM Administration",
+        "extra:vendors": "How vendors are kept",
+        "extra:vendors:ledger": "In the vendor ledger",
+        "extra:create": "Create vendors",
+    }
+    settings = Settings(
+        kinds=frozenset({Kind.PURCHASE, Kind.FEE, Kind.TRANSFER}),
+        posting_date=PURCHASE_DAY,
+        party_mode=ONE_PARTY,
+        fields={"party": FieldSource(source=TAG, tag="10", default="p")},
+        by_kind={
+            Kind.FEE: {"account": "429", "dimension:d": "adm"},
+            Kind.TRANSFER: {"account": "checking"},
+            Kind.REBATE: {"dimension:d": "adm"},  # switched off
+        },
+        extra={"vendors": "ledger", "create": False, "unknown": "x"},
+    )
+    told = words(settings, names)
+    assert told["Posting date"] == "Purchase date"
+    assert told["Vendor"] == "PEX Tag: PROJECTS, else PEX"
+    assert told["Bank Account"] == "Checking"
+    assert told["Department of fees"] == "ADM Administration"
+    assert (told["How vendors are kept"], told["Create vendors"]) == ("In the vendor ledger", "Off")
+    assert not {"Contact", "Contact of fees", "Source Cash", "Department of rebates", "unknown"} & set(told)
+    assert words(Settings(kinds=PURCHASES.kinds, party_mode=ONE_PARTY), names)["Vendor"] == "None"
+    assert words(PURCHASES, names)["Vendor"] == "One for each merchant"
 
 
 def test_settings_saved_before_names_were_kept_by_id_are_read_too():

@@ -9,6 +9,7 @@ from connectors.settings import Settings
 from pexsync.pages import rooms
 from pexsync.pages.steps.accounts import AccountOptions
 from pexsync.pages.steps.books import Books
+from pexsync.pages.steps.cards import CardsForm
 from pexsync.pages.steps.contacts import PurchaseContactOptions
 from pexsync.pages.steps.fixed import FeeOptions, FixedOptions, RebateOptions
 from pexsync.pages.steps.form import StepForm
@@ -20,6 +21,7 @@ __all__ = [
     "CONNECTION",
     "AccountOptions",
     "Books",
+    "CardsForm",
     "FeeOptions",
     "FixedOptions",
     "PurchaseContactOptions",
@@ -55,12 +57,12 @@ class Step:
 
     def words(self, text: str, connector: type[Connector]) -> str:
         becomes = rooms.becomes(connector).get(self.kind, "transactions") if self.kind else ""
-        return text.format(label=connector.label, becomes=becomes)
+        return text.format(label=connector.label, becomes=becomes, page=connector.setup_page)
 
 
 CONNECTION = "connection"  # the step before them all: a page of its own
 
-ALL = {
+WIZARD = {
     step.key: step
     for step in (
         Step(
@@ -120,21 +122,27 @@ ALL = {
         ),
     )
 }
+CARDS = Step(
+    "cards",
+    "{page}",
+    "Configure what {label} gets from PEX",
+    "Everything on one page. Nothing is used before you press SAVE.",
+    CardsForm,
+)
+ALL = {**WIZARD, CARDS.key: CARDS}
 
 
 def steps_of(connector: type[Connector]) -> Sequence[Step]:
-    """The steps a connector asks for; all of them, where it names none."""
-    return [ALL[key] for key in rooms.step_keys(connector) or ALL]
+    """The steps a connector asks for; all of the way step by step, where it names none."""
+    return [ALL[key] for key in rooms.step_keys(connector) or WIZARD]
 
 
 def place_of(connector: type[Connector], field: str, draft: Settings) -> tuple[Step, str] | None:
     """The step and the id of the control that ask for a field as causes name it: "account", "fee:account", "tax"."""
-    steps = steps_of(connector)
-    for step in steps:
-        control = step.form.control(field, draft) if step.form is not PurchaseOptions else ""
+    own = field in rooms.names_of_own_questions(connector)
+    # What no other step asks for is a field of purchases.
+    for step in sorted(steps_of(connector), key=lambda each: each.form is PurchaseOptions):
+        control = step.form.own_control(field) if own else step.form.control(field, draft)
         if control:
             return step, control
-    own = field in rooms.names_of_own_questions(connector)
-    wanted = AccountOptions if own else PurchaseOptions  # what no other step asks for is a field of purchases
-    control = f"id_{field}" if own else PurchaseOptions.control(field, draft)
-    return next(((step, control) for step in steps if step.form is wanted), None)
+    return None

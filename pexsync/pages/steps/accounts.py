@@ -9,14 +9,13 @@ from connectors.records import ACCOUNT, Kind
 from connectors.settings import STATIC, TAG, FieldSource, Settings
 from pexsync.pages import rooms
 from pexsync.pages.steps.effects import Effects, TAccount, on_other_account, on_pex_account
-from pexsync.pages.steps.form import StepForm
+from pexsync.pages.steps.own import PEX, OwnQuestions
 from pexsync.pages.words import NAMES_OF_KINDS
 
-PEX = "pex_account"
 OWN_BANK = (Kind.TRANSFER, Kind.BILL_PAYMENT)  # their other side is a bank account of the business
 
 
-class AccountOptions(StepForm):
+class AccountOptions(OwnQuestions):
     reads = (PEX, "fields")
 
     account_source = forms.ChoiceField(
@@ -33,6 +32,10 @@ class AccountOptions(StepForm):
             return f"id_{kind}_account"
         return f"id_{field}" if field == PEX else ""
 
+    @classmethod
+    def own_control(cls, name: str) -> str:
+        return f"id_{name}"
+
     def build(self) -> None:
         books, draft, label = self.books, self.draft, self.books.connector.label
         self.own_bank = next((kind for kind in OWN_BANK if kind in draft.kinds and kind in books.kinds()), None)
@@ -45,16 +48,11 @@ class AccountOptions(StepForm):
             del self.fields["account_source"]
         if Kind.FEE in draft.kinds:
             self._choose_of_kind(Kind.FEE, "Fees", f"Choose an account in {label}")
-        self.own = self._own()
+        self.ask_own()
 
     @property
     def pex_label(self) -> str:
         return "PEX Card" if self.books.charge else "PEX Cash"
-
-    @property
-    def pex_hint(self) -> str:
-        """Which accounts may stand for PEX, as this system says it."""
-        return str(self.own.fields[PEX].help_text) if self.own and PEX in self.own.fields else ""
 
     @property
     def dropdowns(self) -> list[Any]:
@@ -74,10 +72,6 @@ class AccountOptions(StepForm):
 
     def fee_account(self) -> forms.BoundField | None:
         return self["fee_account"] if Kind.FEE in self.draft.kinds else None
-
-    def extras(self) -> list[forms.BoundField]:
-        """What only this system asks."""
-        return [each for each in self.own or () if each.name not in self.fields]
 
     def about_tag(self) -> str:
         """Who keeps the options of the tag that names the account, a sentence."""
@@ -120,7 +114,7 @@ class AccountOptions(StepForm):
         cleaned: dict[str, Any] = super().clean() or {}
         label = self.books.connector.label
         self.check(PEX, PEX, f"Choose the account in {label} that stands for PEX.")
-        self._check_own()
+        self.check_own()
         if self.own_bank:
             self._check_source(f"{self.own_bank.value}_account")
         if self.has_purchases:
@@ -144,7 +138,7 @@ class AccountOptions(StepForm):
                 tag=cleaned["account_tag"],
                 default=cleaned["account_default"],
             )
-        extra = {**draft.extra, **self._own_answers()}
+        extra = {**draft.extra, **self.own_answers()}
         return replace(draft, pex_account=cleaned[PEX], fields=fields, by_kind=by_kind, extra=extra)
 
     def _kinds(self) -> list[Kind]:
@@ -190,31 +184,3 @@ class AccountOptions(StepForm):
             trouble = f"{account.label} stands for PEX itself. Choose the bank account the money comes from."
         if trouble:
             self.add_error(name, trouble)
-
-    def _own(self) -> forms.Form | None:
-        questions = rooms.own_questions(self.books.connector)
-        if questions is None:
-            return None
-        initial = {**self.draft.extra, PEX: self.draft.pex_account}
-        banks, typed = self.books.options.get(PEX, ()), self.data if self.is_bound else None
-        own = questions(banks, typed, initial=initial, charge=self.books.charge)
-        for name, each in own.fields.items():
-            if isinstance(each.widget, forms.Select):
-                each.widget.attrs["class"] = "select"
-            self.initial.setdefault(name, initial.get(name, ""))
-        return own
-
-    def _check_own(self) -> None:
-        """While the books do not answer, what was chosen may stay."""
-        if self.own is None or self.books.trouble:
-            return
-        for name, errors in self.own.errors.items():
-            if name not in self.fields:
-                self.add_error(None, errors)
-            elif not self.errors.get(name):
-                self.add_error(name, errors)
-
-    def _own_answers(self) -> dict[str, Any]:
-        if self.own is None or self.books.trouble:
-            return {}
-        return {name: value for name, value in self.own.cleaned_data.items() if name not in self.fields}

@@ -1,15 +1,16 @@
 """What the setup may choose from: the lists of the books as just read, and the tags of the business."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from connectors.connector import Connector
-from connectors.records import ACCOUNT, DROPDOWN, PARTY, Field, Kind, Option
+from connectors.records import ACCOUNT, DROPDOWN, PARTY, Company, Field, Kind, Option
 from connectors.settings import STATIC, TAG
 from tagging.models import Tag
 
+COMPANIES = "companies"  # in what a step reads: those the sign-in opens
 GONE = "Chosen before, no longer there"
 
 Choices = list[tuple[str, Any]]
@@ -28,6 +29,8 @@ class Books:
     taken: Mapping[str, str] = field(default_factory=dict)  # tag id -> what feeds it in another connection
     trouble: str = ""  # why lists are missing, a sentence
     silent: str = ""  # whose they are, where not the connector's own
+    company: Company | None = None  # the one in use
+    companies: Sequence[Company] = ()  # those the sign-in opens, where they are a list of the setup
 
     def kinds(self) -> list[Kind]:
         other = Kind.TRANSFER if self.charge else Kind.BILL_PAYMENT
@@ -58,13 +61,15 @@ class Books:
     def option(self, name: str, chosen: str) -> Option | None:
         return next((option for option in self.options.get(name, ()) if option.id == chosen), None)
 
-    def choices(self, name: str, chosen: str, empty: str) -> Choices:
-        """The options of one list, grouped. A chosen one that is gone stays visible: nothing vanishes unseen."""
+    def choices(
+        self, name: str, chosen: str, empty: str, fit: Callable[[Option], bool] = lambda option: True
+    ) -> Choices:
+        """The options of one list that `fit`, grouped. A chosen one stays visible whatever became of it."""
         groups: dict[str, list[tuple[str, str]]] = {}
         known = False
         for option in self.options.get(name, ()):
             known = known or option.id == chosen
-            if option.active or option.id == chosen:
+            if option.id == chosen or (option.active and fit(option)):
                 label = option.label if option.active else f"{option.label} (archived)"
                 groups.setdefault(option.group, []).append((option.id, label))
         found: Choices = [("", empty)]

@@ -16,6 +16,9 @@ EFFECTS = {
     Kind.BILL_PAYMENT: ("Bill payments to PEX", DEBITS),
     Kind.REBATE: ("Rebates to PEX", DEBITS),
 }
+# What each kind does to the balance of the PEX account, in words: to money that is yours, and to what you owe.
+HELD = {CREDITS: "deducted from", DEBITS: "added to"}
+OWED = {CREDITS: "charged to", DEBITS: "taken off"}
 # What of each kind goes the other way: in a sentence about several kinds, and by itself.
 TURNED = {
     Kind.PURCHASE: ("refunds", "Refunds in PEX"),
@@ -61,6 +64,12 @@ class Effects:
 
 def on_pex_account(kinds: Iterable[Kind]) -> Effects:
     return Effects({kind: EFFECTS[kind][1] for kind in kinds})
+
+
+def balance(kinds: Iterable[Kind], charge: bool) -> list[tuple[str, str, str]]:
+    """What each kind does to the PEX account: what, in words ("deducted from"), and debit or credit."""
+    words = OWED if charge else HELD
+    return [(what, words[side], side) for what, side in (EFFECTS[kind] for kind in kinds)]
 
 
 def on_other_account(*kinds: Kind) -> Effects:

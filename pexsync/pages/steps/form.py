@@ -9,6 +9,7 @@ from django.http import QueryDict
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from connectors.records import Kind
 from connectors.settings import Settings
 from pexsync.pages.steps.books import GONE, Books, Choices
 
@@ -41,14 +42,26 @@ class StepForm(forms.Form):
     use_required_attribute = False  # the server's words say what is missing, in one place
     reads: ClassVar[tuple[str, ...]] = ()  # the lists of the books it shows; "fields": those of all that can be coded
 
-    def __init__(self, books: Books, draft: Settings, typed: QueryDict | None = None) -> None:
-        super().__init__(data=typed)
-        self.books, self.draft = books, draft
+    def __init__(
+        self, books: Books, draft: Settings, typed: QueryDict | None = None, *, prefix: str | None = None
+    ) -> None:
+        super().__init__(data=typed, prefix=prefix)
+        self.books, self.draft, self.typed = books, draft, typed
         self.build()
+
+    @classmethod
+    def reopened(cls, books: Books, draft: Settings, held: QueryDict | None) -> Self:
+        """The step as somebody comes back to it; `held` is what was left in it although not everything was right."""
+        return cls(books, draft, typed=held)
 
     @classmethod
     def control(cls, field: str, draft: Settings) -> str:
         """The id of the control that asks for a field as causes name it ("fee:account"); "" of another step's."""
+        return ""
+
+    @classmethod
+    def own_control(cls, name: str) -> str:
+        """The id of the control of a question that only one system asks; "" of another step's."""
         return ""
 
     def build(self) -> None:
@@ -57,6 +70,26 @@ class StepForm(forms.Form):
     def settings(self) -> Settings:
         """Return the draft with this step's answers, of which the plainest step has none. Only of a valid form."""
         return self.draft
+
+    def as_it_stands(self) -> Settings:
+        """The draft with this step as it is in the form right now; an answer that is not right counts as before."""
+        if not self.is_bound:
+            return self.draft
+        self.complete()
+        return self.settings()
+
+    def complete(self) -> None:
+        """Give every field that is not right the answer it had before."""
+        if not self.is_valid():
+            self.cleaned_data = {**{name: self.before(name) for name in self.fields}, **self.cleaned_data}
+
+    def before(self, name: str) -> Any:
+        value = self.initial.get(name)
+        return "" if value is None and not isinstance(self.fields[name], forms.DateField) else value
+
+    def kinds_shown(self) -> list[Kind]:
+        """The kinds this step is about, where it is about several and one of them is looked at; else none."""
+        return []
 
     def stands(self) -> bool:
         """Whether what the draft says here may be saved as it is."""
@@ -82,7 +115,7 @@ class StepForm(forms.Form):
 
     def choose(self, name: str, label: str, choices: Choices, initial: str) -> None:
         """Add a select. What a person sent is a choice too: whether it may stay is said in `clean`, in words."""
-        sent = self.data.get(name, "") if self.is_bound else ""
+        sent = self.sent(name)
         chooser = forms.ChoiceField(label=label, required=False, widget=LongSelect(attrs={"class": "select"}))
         chooser.choices, chooser.error_messages["invalid_choice"] = choices, "Choose one of the list."
         if sent and not chooser.valid_value(sent) and len(sent) <= LONGEST and sent.isprintable():
@@ -90,13 +123,19 @@ class StepForm(forms.Form):
         self.fields[name] = chooser
         self.initial[name] = initial
 
+    def sent(self, name: str) -> str:
+        """What a person chose for a field; "" where nobody has been asked yet."""
+        return str(self.typed.get(self.add_prefix(name), "")) if self.typed is not None else ""
+
     def switch(self, name: str, label: str, initial: bool) -> None:
         self.fields[name] = forms.BooleanField(label=label, required=False)
         self.initial[name] = initial
 
     def check(self, name: str, list_name: str, empty: str = "") -> None:
         """Say what is wrong with what was chosen from a list; `empty` is the sentence for nothing."""
-        chosen = self.cleaned_data.get(name, "")
+        if name not in self.cleaned_data:  # it is no choice at all, which is said already
+            return
+        chosen = self.cleaned_data[name]
         trouble = self.books.missing(list_name, chosen) if chosen else empty
         if trouble:
             self.add_error(name, trouble)
@@ -109,7 +148,7 @@ class StepForm(forms.Form):
         data = QueryDict(mutable=True)
         for name, value in self.initial.items():
             if value is True:
-                data[name] = "on"
+                data[self.add_prefix(name)] = "on"
             elif value not in (None, False, ""):
-                data[name] = str(value)
+                data[self.add_prefix(name)] = str(value)
         return data

@@ -1,5 +1,6 @@
 """The step that chooses which lists of the books become the options of PEX tags."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,6 +8,7 @@ from django import forms
 
 from connectors.records import ACCOUNT, Field
 from connectors.settings import Settings
+from pexsync.pages.steps.books import Books
 from pexsync.pages.steps.form import StepForm
 
 SAMPLE = 3
@@ -65,7 +67,7 @@ class TagOptions(StepForm):
         for wanted in self.offered():
             tag_id = cleaned.get(f"{wanted.key}-tag", "")
             if cleaned.get(f"{wanted.key}-sync"):
-                trouble = self._trouble(wanted, tag_id, fed)
+                trouble = unfit_to_feed(self.books, wanted, tag_id, fed)
                 if trouble:
                     self.add_error(f"{wanted.key}-tag", trouble)
                 fed.setdefault(tag_id, wanted.label)
@@ -81,21 +83,23 @@ class TagOptions(StepForm):
                 synced[wanted.key] = cleaned[f"{wanted.key}-tag"]
         return replace(self.draft, synced=synced)
 
-    def _trouble(self, wanted: Field, tag_id: str, fed: dict[str, str]) -> str:
-        """One tag is fed by one field of one connection: two lists would switch off each other's options."""
-        if not tag_id:
-            return f"Choose the PEX tag that gets the options of {wanted.label}, or switch its Sync off."
-        tag = self.books.tag(tag_id)
-        if tag is None or tag not in self.books.dropdowns:
-            return f"The PEX tag of {wanted.label} is gone, switched off or no dropdown. Choose another."
-        owner = fed.get(tag_id) or self.books.taken.get(tag_id)
-        return (
-            f"{tag.name} gets the options of {owner} already. Choose another tag for {wanted.label}." if owner else ""
-        )
-
     def _holds(self, wanted: Field) -> str:
         active = [option for option in self.books.options.get(wanted.list_name, ()) if option.active]
         if not active:
             return "" if self.books.trouble else f"Nothing in {self.books.connector.label} yet"
         count = f"{len(active):,} option{'' if len(active) == 1 else 's'}"
         return f"{count}: {', '.join(option.label for option in active[:SAMPLE])}{' …' if len(active) > SAMPLE else ''}"
+
+
+def unfit_to_feed(books: Books, wanted: Field, tag_id: str, fed: Mapping[str, str]) -> str:
+    """Why a tag cannot get the options of a field, a sentence; "" when it can. `fed`: what the others of the form feed.
+
+    One tag is fed by one field of one connection: two lists would switch off each other's options.
+    """
+    if not tag_id:
+        return f"Choose the PEX tag that gets the options of {wanted.label}, or switch its Sync off."
+    tag = books.tag(tag_id)
+    if tag is None or tag not in books.dropdowns:
+        return f"The PEX tag of {wanted.label} is gone, switched off or no dropdown. Choose another."
+    owner = fed.get(tag_id) or books.taken.get(tag_id)
+    return f"{tag.name} gets the options of {owner} already. Choose another tag for {wanted.label}." if owner else ""

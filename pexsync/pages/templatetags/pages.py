@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from structlog.contextvars import get_contextvars
 
+from connectors.connector import Connector
 from pexsync import clock
 from pexsync.pages import words
 from syncjobs import wording
@@ -51,6 +52,24 @@ def reference() -> str:
 @register.filter
 def counted(count: int, kind: str) -> str:
     return words.counted(count, kind)
+
+
+@register.filter
+def many(word: str) -> str:
+    """Return "companies" of "company"."""
+    return words.many(word)
+
+
+@register.filter
+def a(word: str) -> str:
+    """Return "an organization" of "organization"."""
+    return words.a(word)
+
+
+@register.filter
+def where(connector: type[Connector]) -> str:
+    """Return what "posted" is called there of many rows, some of which a person may have yet to post."""
+    return wording.where_all(connector)
 
 
 @register.filter
