@@ -5,7 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -33,7 +33,7 @@ class Ended(Exception):
 class Fresh:
     """A secret just given, with its `access_token` good until then."""
 
-    secret: JSON
+    secret: JSON = field(repr=False)
     expires_at: datetime
 
 

@@ -137,13 +137,15 @@ class Dynamics365(Connector):
 
     def companies(self) -> Sequence[Company]:
         """Those of all environments the user works in. Raises `NotAuthorized` when there is none."""
-        environments = [row for row in self.client.environments() if _is_family(row)]
+        with options.shown("environments"):
+            environments = [row for row in self.client.environments() if _is_family(row)]
         user, tenant = auth.user_of(self.connection), auth.tenant_of(self.connection)
         found: list[Company] = []
         shut: NotLetIn | None = None
         for environment in environments:
             try:
-                rows = self.client.companies(environment["name"])
+                with options.shown("companies"):
+                    rows = self.client.companies(environment["name"])
             except NotLetIn as error:
                 shut = error
                 continue
@@ -201,7 +203,8 @@ class Dynamics365(Connector):
     def _permissions(self) -> Finding:
         """Whether everything may be read. Raises `NotLetIn`; what may be written shows with the first entry."""
         lists = ("vendors", "generalLedgerEntries", "attachments")
-        answers = self.client.batch([Operation("GET", address(name, top=1)) for name in lists], writes=False)
+        with options.shown("lists"):
+            answers = self.client.batch([Operation("GET", address(name, top=1)) for name in lists], writes=False)
         closed = [name for name, inner in zip(lists, answers, strict=True) if inner and not inner.ok]
         if closed:
             raise RetryLater(f"Business Central does not show its {closed[0]} at the moment.")

@@ -556,7 +556,10 @@ def names_record(record_id: str, mark: Mark) -> bool:
 
 
 def _standing(own: Sequence[Mark]) -> list[Mark]:
-    """Without what was reversed: those whose amounts cancel each other on every account, generation by generation."""
+    """Without what was reversed: those whose amounts cancel each other on every account, generation by generation.
+
+    Only in the ledger: a counter entry that nobody has posted may still be deleted, and the record stands as before.
+    """
     generations: dict[str, list[Mark]] = defaultdict(list)
     for mark in own:
         generations[mark.key].append(mark)
@@ -564,6 +567,8 @@ def _standing(own: Sequence[Mark]) -> list[Mark]:
 
 
 def _cancelled(group: Sequence[Mark]) -> bool:
+    if any(mark.draft for mark in group):
+        return False
     sums: dict[str, Decimal] = defaultdict(Decimal)
     for mark in group:
         for account, amount in mark.sides.items():

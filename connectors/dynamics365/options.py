@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -151,12 +152,23 @@ class Books:
         with self._lock:
             if not self._lists:
                 operations = [Operation("GET", path) for path in LISTS.values()]
-                answers = self.client.batch(operations, writes=False)
+                with shown("set-up"):
+                    answers = self.client.batch(operations, writes=False)
                 self._lists = {each: inner for each, inner in zip(LISTS, answers, strict=True) if inner}
             inner = self._lists[name]
         if not inner.ok:
             raise RetryLater(f"Business Central does not show its {name} at the moment: {inner.message}", after=300)
         return rows_of(inner.body)
+
+
+@contextmanager
+def shown(what: str) -> Iterator[None]:
+    """A list that is refused changed nothing and may be shown later. Raises `RetryLater`."""
+    try:
+        yield
+    except BadRequest as error:
+        says = f"Business Central does not show its {what} at the moment: {error.message}"
+        raise RetryLater(says, after=300) from error
 
 
 def rows_of(body: JSON) -> list[JSON]:
@@ -229,7 +241,8 @@ class Vendors:
 
     def _all(self) -> "_Index":
         if self._index is None:
-            self._index = _Index(self.client.rows("vendors", select=self.FIELDS))
+            with shown("vendors"):
+                self._index = _Index(self.client.rows("vendors", select=self.FIELDS))
         return self._index
 
     def _match(self, parties: Sequence[Party]) -> dict[Party, PartyNamed | Outcome]:

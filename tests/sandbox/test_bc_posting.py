@@ -117,9 +117,10 @@ def test_vendors_and_banks_are_booked_on_the_account_of_their_group(books: Books
     ]
     assert company.account("20100").name == "Accounts Payable"
     company.payables = "21000"
-    books.made_line(accountType="Vendor", accountNumber=vendor.number, amount=1, balancingAccountNumber=EXPENSE)
-    books.post_journal()
-    assert books.entries()[-2][1] == "21000"
+    for _ in range(2):
+        books.made_line(accountType="Vendor", accountNumber=vendor.number, amount=1, balancingAccountNumber=EXPENSE)
+        books.post_journal()
+        assert books.entries()[-2][1] == "21000"
     assert sum(1 for one in company.accounts.values() if one.name == "Accounts Payable") == 2
 
 

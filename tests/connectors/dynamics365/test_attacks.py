@@ -175,7 +175,9 @@ def test_lists_that_are_refused_mean_later_to_whoever_asks(acme, dynamics):
         dynamics.options("party")
 
 
-@pytest.mark.parametrize(("kind", "amount"), [(Kind.BILL_PAYMENT, "-75.00"), (Kind.REBATE, "-3.10"), (Kind.FEE, "-1.25")])
+@pytest.mark.parametrize(
+    ("kind", "amount"), [(Kind.BILL_PAYMENT, "-75.00"), (Kind.REBATE, "-3.10"), (Kind.FEE, "-1.25")]
+)
 def test_what_gives_back_is_found_by_its_sign_and_never_by_the_other(acme, dynamics, another, kind, amount):
     made = entry(acme, 1, amount, kind=kind)
     post(dynamics, made)

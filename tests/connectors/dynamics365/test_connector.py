@@ -114,6 +114,14 @@ def test_a_user_who_works_in_no_environment_is_told_so(acme, dynamics):
         dynamics.companies()
 
 
+@pytest.mark.parametrize("path", ["environments", "companies$"])
+def test_a_refused_list_of_companies_means_later(acme, dynamics, path):
+    acme.forge('{"error":{"code":"Unknown","message":"No."}}', status=400, path=path)
+
+    with pytest.raises(RetryLater):
+        dynamics.companies()
+
+
 def test_a_rival_sees_nothing_of_it(acme, dynamics):
     rival = acme.world.add_tenant("Rival LLC")
     acme.world.add_company(acme.world.add_environment(rival), "Rival LLC")

@@ -8,6 +8,7 @@ import pytest
 from connectors.records import Fate, Kind, Line, Party, Posted, Refused
 from connectors.settings import Settings
 from sandbox.dynamics365 import posting
+from tests import make
 from tests.connectors.dynamics365.entries import DAY, entry, fate, post
 
 pytestmark = pytest.mark.database
@@ -139,3 +140,36 @@ def test_a_company_with_a_card_account_owed_works_the_same(acme, dynamics, anoth
 
     assert [line.account for line in acme.company.lines()] == ["61200", "20950"]
     assert fate(another(), wanted) is Fate.LIVE
+
+
+# --- through the engine
+
+
+def test_a_sync_enters_every_kind_once_and_the_next_one_nothing(sandbox, settings, transactional_db):
+    make.point_at(settings, sandbox)
+    world = make.dynamics(sandbox)
+    project, tag = world.all_kinds(tracking=["Project"]).tracking["Project"]
+    value = next(iter(project.values.values()))
+    world.purchase("10.00", tags={world.expense_tag.tag_id: "429", tag.tag_id: value.id})
+    for category, amount in (
+        ("BusinessAccountFee", "-3.00"),
+        ("BusinessFunding", "500.00"),
+        ("BusinessRebate", "2.50"),
+    ):
+        world.pex.add_business_row(category, amount, "By PEX")
+
+    first = world.sync()
+    calls = len(sandbox.calls.matching("bc-api"))
+    second = world.sync()
+
+    assert (first.status, first.rows_posted, second.rows_posted) == ("success", 4, 0)
+    sides = {line.account: (line.amount, line.dimensions) for line in world.books.lines() if line.account != "10950"}
+    assert sides == {
+        "429": (Decimal("10.00"), {"PROJECT": value.code}),
+        "404": (Decimal("3.00"), {}),
+        "CHECKING": (Decimal("-500.00"), {}),
+        "260": (Decimal("-2.50"), {}),
+    }
+    assert len(world.books.documents()) == 4
+    assert calls <= 15
+    assert len(sandbox.calls.matching("bc-api")) - calls <= 8

@@ -427,6 +427,11 @@ def test_a_reversed_entry_is_dead():
     assert fate(*posted(), *posted("-41.87")).fate is Fate.DEAD
 
 
+def test_a_counter_entry_nobody_posted_yet_needs_a_person():
+    assert fate(*posted(), *pair("-41.87")).fate is Fate.DOUBTFUL
+    assert fate(*pair(), *pair("-41.87")).fate is Fate.DOUBTFUL
+
+
 def test_a_reversed_one_beside_a_live_one_counts_once():
     assert fate(*posted(), *posted("-41.87"), *posted(entryNumber=9)).fate is Fate.LIVE
 
