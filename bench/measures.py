@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import Any
 from chaos.checker import VIOLATIONS
 
 LARGE = {"foreign": 20_000, "contacts": 3_000}
+BC = "dynamics365"
 
 PAUSE = 2  # seconds a refusal of the measure `pace` asks for
 ON_THE_WAY = 0.25  # seconds: a call the gate let through before it could know is on its way already
@@ -42,6 +44,10 @@ BARS = {
     "xero.calls_per_500_with_120_new_contacts": Bar(23, "calls"),
     "xero.second_run_writes": Bar(0, "calls"),
     "xero.second_run_reads": Bar(8, "calls per system, the larger"),
+    "bc.calls_per_100_with_receipts": Bar(120, "calls"),
+    "bc.second_run_writes": Bar(0, "calls"),
+    "bc.second_run_reads": Bar(8, "calls per system, the larger"),
+    "bc.cpu_ms_per_purchase": Bar(2, "ms"),
     "engine.cpu_ms_per_purchase": Bar(2, "ms"),
     "engine.db_queries_per_purchase": Bar(2, "queries"),
     "engine.row_versions_per_purchase": Bar(8, "rows"),
@@ -170,6 +176,39 @@ def xero_second_run() -> Figures:
         }
 
 
+def bc_with_receipts() -> Figures:
+    """Every purchase is of a new vendor, and every expense account fills in one of the two dimensions by itself."""
+    with scene(system=BC, purchases=100, receipts=100, new_merchants=100, filled=True, **LARGE) as facts:
+        work(facts)
+        return {"bc.calls_per_100_with_receipts": _to_microsoft(calls(facts))}
+
+
+def bc_without_receipts() -> Figures:
+    with scene(system=BC, purchases=500, **LARGE) as facts:
+        work(facts)
+        return {"bc.calls_per_500_without_receipts": _to_microsoft(calls(facts))}
+
+
+def bc_second_run() -> Figures:
+    """As `xero_second_run`. A batch counts as what is in it."""
+    with scene(system=BC, purchases=50, receipts=20, **LARGE) as facts:
+        second = work(facts, runs=2, hours_between=24, look_into=True)["runs"][1]["asked_for"]
+        reads = Counter(each["system"] for each in second if not each["writes"])
+        return {
+            "bc.second_run_writes": sum(each["writes"] and each["system"] in ("pex", "bc-api") for each in second),
+            "bc.second_run_reads": max(reads.values()),
+        }
+
+
+def bc_cpu() -> Figures:
+    with scene(system=BC, purchases=10_000, contacts=40) as facts:
+        return {f"bc.{name}": figure for name, figure in _cpu(facts).items()}
+
+
+def _to_microsoft(found: list[dict[str, Any]]) -> int:
+    return len(_of(found, "bc-api")) + len(_of(found, "entra"))
+
+
 def _last_run(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The calls since the clock was moved."""
     moved = datetime.fromisoformat(found[-1]["at"]) - timedelta(hours=12)
@@ -178,15 +217,19 @@ def _last_run(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def engine_cpu() -> Figures:
     with scene(purchases=10_000, contacts=40) as facts:
-        result = work(facts, replay=True)
-        run = result["runs"][0]
-        return {
-            "engine.cpu_ms_per_purchase": (run["cpu"] - result["replay_cpu"]) / run["posted"] * 1000,
-            "engine.cpu_ms_per_purchase_with_http": run["cpu"] / run["posted"] * 1000,
-            "engine.cpu_ms_per_purchase_of_replay": result["replay_cpu"] / run["posted"] * 1000,
-            "engine.db_queries_per_purchase": run["queries"] / run["posted"],
-            "engine.row_versions_per_purchase": run["row_versions"] / run["posted"],
-        }
+        return {f"engine.{name}": figure for name, figure in _cpu(facts).items()}
+
+
+def _cpu(facts: dict[str, Any]) -> Figures:
+    result = work(facts, replay=True)
+    run = result["runs"][0]
+    return {
+        "cpu_ms_per_purchase": (run["cpu"] - result["replay_cpu"]) / run["posted"] * 1000,
+        "cpu_ms_per_purchase_with_http": run["cpu"] / run["posted"] * 1000,
+        "cpu_ms_per_purchase_of_replay": result["replay_cpu"] / run["posted"] * 1000,
+        "db_queries_per_purchase": run["queries"] / run["posted"],
+        "row_versions_per_purchase": run["row_versions"] / run["posted"],
+    }
 
 
 def engine_memory() -> Figures:
@@ -327,6 +370,10 @@ GROUPS: dict[str, Callable[[], Figures]] = {
     "xero.calls_per_500": xero_without_receipts,
     "xero.calls_with_new_contacts": xero_new_contacts,
     "xero.second_run": xero_second_run,
+    "bc.calls_per_100": bc_with_receipts,
+    "bc.calls_per_500": bc_without_receipts,
+    "bc.second_run": bc_second_run,
+    "bc.cpu": bc_cpu,
     "engine.cpu": engine_cpu,
     "engine.memory": engine_memory,
     "engine.rss": engine_rss,

@@ -11,6 +11,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -36,12 +37,17 @@ def prepare(scene: dict[str, Any]) -> None:
         "PEX_APP_SECRET": "pexsync-demo-secret",
         "XERO_CLIENT_ID": "pexsync-demo-xero",
         "XERO_CLIENT_SECRET": "pexsync-demo-xero-secret",
+        "ENTRA_URL": f"{url}/entra",
+        "BC_API_URL": f"{url}/bc-api",
+        "BC_WEB_URL": f"{url}/bc",
+        "ENTRA_CLIENT_ID": "7f0d4c52-9c1e-4e0f-8a61-2c5e6d1f9b04",
+        "ENTRA_CLIENT_SECRET": "pexsync-demo-entra-secret",
         "DJANGO_SETTINGS_MODULE": "pexsync.settings",
         "CLOCK_FILE": f"{os.environ['DATA_DIR']}/clock.json",
         "LOG_LEVEL": "ERROR",
     }
     if not scene.get("limits", True):
-        os.environ["XERO_CALLS_A_MINUTE"] = ENDLESS
+        os.environ |= {"XERO_CALLS_A_MINUTE": ENDLESS, "BC_CALLS_IN_FIVE_MINUTES": ENDLESS}
     if not scene.get("pex_limits", True):
         names = ("PEX_CALLS_A_MINUTE", "PEX_LISTS_AN_HOUR", "PEX_BUSINESS_LISTS_A_MINUTE")
         os.environ |= dict.fromkeys(names, ENDLESS)
@@ -54,6 +60,7 @@ def prepare(scene: dict[str, Any]) -> None:
 
 def connect(scene: dict[str, Any]) -> Any:
     """The rows that sign-in, CONNECT and setup would leave."""
+    from chaos.hands import SECRETS
     from connectors.models import Connection, Credential
     from connectors.pex import auth as pex_auth
     from connectors.pex.client import Token
@@ -68,31 +75,28 @@ def connect(scene: dict[str, Any]) -> Any:
     user = User.objects.create(username=scene["username"])
     everything = [permission.value for permission in permissions.CONNECTOR]
     pex_auth.adopt(business, user, pex_auth.SignIn(Token(scene["pex_token"])), everything)
-    tokens, now = scene["tokens"], clock.now()
-    secret = {
-        "access_token": tokens["access_token"],
-        "refresh_token": tokens["refresh_token"],
-        "previous_refresh_token": "",
-        "scope": tokens.get("scope", ""),
-    }
+    system, now = scene["system"], clock.now()
     settings = Settings(
         kinds=frozenset({Kind.PURCHASE}),
         start_date=clock.today() - timedelta(days=90),
         pex_account=scene["bank"],
         receipts=scene["receipts"],
         fields={"account": FieldSource(source=TAG, tag=scene["tag"])}
-        | {f"tracking:{category}": FieldSource(source=TAG, tag=tag) for category, tag in scene["tracking"].items()},
-        synced={f"tracking:{category}": tag for category, tag in scene["tracking"].items()},
+        | {key: FieldSource(source=TAG, tag=tag) for key, tag in scene["fields"].items()},
+        synced=scene["fields"],
+        extra=scene.get("extra", {}),
     )
     with scope(business.pk):
-        credential = Credential.store(business, "xero", user, secret, now + timedelta(seconds=1))
+        secret = SECRETS[system](scene["tokens"])
+        credential = Credential.store(business, system, user, secret, now + timedelta(seconds=1))
         return Connection.objects.create(
             business=business,
-            system="xero",
+            system=system,
             state=Connection.State.READY,
             credential=credential,
             company=scene["company"],
             company_name=f"{scene['name']} LLC",
+            company_facts=scene.get("company_facts", {}),
             settings=settings.stored(),
             settings_version=1,
             installed_at=now,
@@ -112,7 +116,7 @@ class Meter:
 
 
 class Recorder(httpx.HTTPTransport):
-    """Keeps every request, so that the same bytes can be sent again by a bare client."""
+    """Keeps every request, so that the same bytes can be sent again by a bare client, or looked into."""
 
     kept: list[tuple[str, str, list[tuple[bytes, bytes]], bytes]] = []
 
@@ -120,6 +124,24 @@ class Recorder(httpx.HTTPTransport):
         body = request.read()
         self.kept.append((request.method, str(request.url), list(request.headers.raw), body))
         return super().handle_request(request)
+
+
+def asked_for(kept: list[tuple[str, str, list[tuple[bytes, bytes]], bytes]]) -> list[dict[str, Any]]:
+    """Every request: what of the simulated companies it went to, and whether it asks for anything but reading.
+
+    A batch reads where each of its operations does.
+    """
+    return [
+        {
+            "system": urlsplit(url).path.split("/")[1],
+            "writes": any(each != "GET" for each in _methods(method, url, body)),
+        }
+        for method, url, _, body in kept
+    ]
+
+
+def _methods(method: str, url: str, body: bytes) -> list[str]:
+    return [each["method"] for each in json.loads(body)["requests"]] if url.endswith("/$batch") else [method]
 
 
 def run_once(connection: Any) -> dict[str, Any]:
@@ -181,7 +203,7 @@ def main() -> None:
     wish = json.loads(sys.argv[1])
     prepare(wish["scene"])
     connection = connect(wish["scene"])
-    if wish.get("replay"):
+    if wish.get("replay") or wish.get("look_into"):
         import connectors.http
 
         connectors.http.httpx.HTTPTransport = Recorder  # type: ignore[attr-defined]
@@ -191,7 +213,9 @@ def main() -> None:
     for number in range(wish.get("runs", 1)):
         if number:
             _move_clock(wish["scene"]["url"], wish["hours_between"])
+        before = len(Recorder.kept)
         results.append(run_once(connection))
+        results[-1]["asked_for"] = asked_for(Recorder.kept[before:]) if wish.get("look_into") else []
         connection.refresh_from_db()
     answer: dict[str, Any] = {"idle_rss_mb": idle, "runs": results}
     if wish.get("replay"):

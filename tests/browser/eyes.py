@@ -15,6 +15,7 @@ WIDER = """() => [document.documentElement, ...document.querySelectorAll("main *
   .filter((one) => one.scrollWidth > one.clientWidth && one.checkVisibility()
     && (one.parentNode === document || ["auto", "scroll"].includes(getComputedStyle(one).overflowX)))
   .map((one) => `${one.tagName} ${one.className} by ${one.scrollWidth - one.clientWidth} px`)"""
+OVERTAKEN = ("htmx:sendAbort", "htmx:afterRequest")  # a request given up for a newer one; trouble is told as sendError
 WIDE, NARROW, NARROWEST = (1280, 860), (390, 844), (320, 640)
 
 
@@ -35,7 +36,8 @@ class Eyes:
 
     def _console(self, message: ConsoleMessage) -> None:
         refused = message.text.startswith("Failed to load resource")  # told once more by the answer itself
-        if message.type in ("error", "warning") and not refused and self._ours(message.location["url"]):
+        harmless = refused or message.text.startswith(OVERTAKEN)
+        if message.type in ("error", "warning") and not harmless and self._ours(message.location["url"]):
             self.complaints.append(f"console: {message.text}")
 
     def _error(self, error: WebError) -> None:

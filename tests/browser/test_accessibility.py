@@ -114,7 +114,7 @@ def test_pages_in_the_middle_of_the_work(look, desk, full):
     look("/apps", "Apps")
     look("/apps?tab=available")
     look("/apps/xero")
-    look("/xero/sync", "Sync to Xero", act=lambda page: page.get_by_text("Sync other days").click())
+    look("/xero/sync", "Sync to Xero", act=lambda page: page.get_by_text("Choose kinds and days").click())
     look("/xero/history", "Sync History")
     look("/xero/history?status=paused")
     look("/xero/transactions", "Transactions")

@@ -18,10 +18,10 @@ def sign_in(page: Page) -> None:
     expect(heading(page)).to_have_text("Overview")
 
 
-def install(page: Page) -> None:
+def install(page: Page, app: str = "Xero") -> None:
     page.get_by_role("link", name="SEE THE APPS").click()
-    page.get_by_role("button", name=re.compile("^INSTALL")).click()
-    expect(heading(page)).to_have_text("Connect your Xero account")
+    page.get_by_role("button", name=f"INSTALL PEX Connector for {app}").click()
+    expect(heading(page)).to_have_text(f"Connect your {app} account")
 
 
 def connect(page: Page, company: str) -> None:
@@ -40,6 +40,14 @@ def consent(page: Page, company: str) -> None:
     expect(page.get_by_label("Organization")).to_contain_text(company)
     page.get_by_role("button", name="CONFIRM").click()
     expect(page.locator(".toast")).to_have_text(re.compile(f"Connected to {company}."))
+
+
+def consent_at_microsoft(page: Page) -> None:
+    """CONNECT as the first of the people there, and accept what the app asks for."""
+    page.get_by_role("button", name="CONNECT", exact=True).click()
+    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Accept").click()
+    expect(heading(page)).to_have_text("Dynamics 365 connection")
 
 
 def choose_what(page: Page, since: date) -> None:
