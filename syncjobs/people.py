@@ -4,6 +4,7 @@ Which row allows what is one pure table, `allowed`, read by the pages that show 
 them. Whatever needs a look asks the books first, outside any transaction; the move itself is the ledger's.
 """
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -28,6 +29,8 @@ from syncjobs.desk import as_sent, key_of
 from syncjobs.judge import PUT_OFF
 from syncjobs.models import Export, PexTransaction
 from syncjobs.transitions import Cause, Closed, State, Who
+
+logger = logging.getLogger(__name__)
 
 MOST = 500  # rows one decision covers
 LOOKED_FOR = 50  # of them where each has to be looked for in the books while the person waits
@@ -428,6 +431,9 @@ def _ask_support(wish: Wish, rows: Sequence[Export]) -> Answer:
     posted = [(row, seen.of(row)) for row in gone if row.state == State.POSTED]
     ledger.changed_there(actor, [(row, Cause.MISSING, _gone_says(what), what.link or row.link) for row, what in posted])
     asked = ledger.ask_support(wish.actor, gone, wish.remark)
+    if asked:
+        numbers = [row.pex_id for row in asked]
+        logger.info("support asked", extra={"connection": wish.connection.pk, "pex_ids": numbers})
     return Answer(refused=[*refused, *_faster(gone, asked)], asked=asked)
 
 

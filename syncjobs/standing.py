@@ -12,9 +12,10 @@ from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 
 from connectors import registry
 from connectors.models import Connection
+from connectors.settings import Settings
 from pexsync import clock
 from pexsync.accounts.models import Business
-from syncjobs import people, remedies, support, wording
+from syncjobs import people, remedies, runs, support, window, wording
 from syncjobs.judge import NEEDS_YOU, waits_for
 from syncjobs.models import Export, ExportReceipt, PexTransaction, RunResult, SyncRun, Tally
 from syncjobs.remedies import Button, Subject
@@ -104,7 +105,8 @@ def _sentence(connection: Connection, standing: Standing) -> str:
         which = f"All {known:,}" if known == standing.posted_total else f"{standing.posted_total:,} of {known:,}"
         until = f" up to {upto.day} {upto:%B}" if upto else ""
         verb = "is" if standing.posted_total == 1 else "are"
-        parts.append(f"{which} settled {_plural(known)}{until} {verb} {where}.")
+        told = f"{_plural(known)} synced so far" if _left_some_out(connection) else f"settled {_plural(known)}{until}"
+        parts.append(f"{which} {told} {verb} {where}.")
     parts += [
         f"{group.count:,} {one if group.count == 1 else many}."
         for group, one, many in (
@@ -120,6 +122,15 @@ def _sentence(connection: Connection, standing: Standing) -> str:
         if group.count
     ]
     return " ".join(parts or [f"Nothing is {where} yet."])
+
+
+def _left_some_out(connection: Connection) -> bool:
+    """Whether the last sync was asked for some kinds or days only: then more has settled than the ledger knows."""
+    last = runs.last(connection)
+    if last is None or last.nightly:
+        return False
+    usual = window.manual(Settings.parse(connection.settings), last.queued_at.astimezone(clock.EASTERN).date())
+    return bool(last.only) or last.window_start > usual.first or last.window_end < usual.last
 
 
 def _plural(count: int) -> str:

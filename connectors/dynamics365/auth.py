@@ -57,6 +57,10 @@ NO_SERVICE = (
     "it."
 )
 USED_UP = "This sign-in to Dynamics 365 is used up or too old. Press CONNECT once more."
+FOR_ALL = "PEX Sync is allowed for the whole organization now. Press CONNECT to sign in."
+NOT_FOR_ALL = (
+    "PEX Sync was not allowed for the whole organization. An administrator can open the address again and allow it."
+)
 SILENT = "Microsoft's sign-in does not answer. We keep trying; no action is needed."
 
 logging.getLogger("msal.token_cache").setLevel(logging.INFO)  # its debug lines show codes and verifiers
@@ -99,8 +103,8 @@ def admin_consent_url() -> str:
 
 def code_of(answer: Mapping[str, str], state: str) -> str:
     """Return the code Microsoft sent the person back with. Raises `NotAuthorized` with what to tell them."""
-    if answer.get("admin_consent", "").lower() == "true":
-        raise NotAuthorized("PEX Sync is allowed for the whole organization now. Press CONNECT to sign in.")
+    if answer.get("admin_consent", "").lower() == "true":  # a refusal on the administrators' page has it too
+        raise NotAuthorized(NOT_FOR_ALL if answer.get("error") else FOR_ALL)
     if not state or not hmac.compare_digest(answer.get("state", "").encode(), state.encode()):
         raise NotAuthorized("This sign-in was not begun here or is too old. Press CONNECT once more.")
     error = answer.get("error", "")

@@ -264,8 +264,9 @@ class Dynamics365(Connector):
         account = next((option for option in known if option.id == chosen), None)
         what = "a liability" if charge else "an asset"
         if account is None:
-            says = "No account of this company is chosen to stand for PEX."
-            return Finding(name, "missing", says, f"Add {what} account there, then choose it in the settings.")
+            says = "No account of this company is chosen yet to stand for PEX."
+            fix = f"Choose {what} account in the settings; add one in Business Central if there is none."
+            return Finding(name, "missing", says, fix)
         trouble = forms.unfit(account, charge, known)
         if trouble:
             return Finding(name, "missing", trouble, f"Choose {what} account in the settings.")

@@ -582,7 +582,7 @@ def on_account(books: Books, account: str, first: date, last: date) -> list[Book
     for row in rows_of(posted.body):
         mark = Mark.of_entry(row)
         marks[mark.journal, mark.id] = mark
-    return mapping.book_records(account, marks.values(), books.web.of)
+    return mapping.book_records(account, marks.values(), books.web.line)
 
 
 def _listed(books: Books, paths: Sequence[str]) -> list[Inner]:

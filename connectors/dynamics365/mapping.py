@@ -644,7 +644,8 @@ STATES = {True: "journal", False: "posted"}
 def book_records(account: str, marks: Iterable[Mark], link: Link) -> list[BookRecord]:
     """What stands on one account: ours by key, others by document; each line of a document that has several there.
 
-    One record explains one transaction, and people enter a month's card purchases under one number.
+    One record explains one transaction, and people enter a month's card purchases under one number. `link` must tell
+    the lines of a document apart: by it a record is known that a person has decided about.
     """
     ours: dict[str, list[Mark]] = defaultdict(list)
     others: dict[tuple[str, str, date | None], list[Mark]] = defaultdict(list)
@@ -876,6 +877,11 @@ class Web:
 
     def of(self, mark: Mark) -> str:
         return self.journal(mark.journal, mark.document) if mark.draft else self.entries(mark.document)
+
+    def line(self, mark: Mark) -> str:
+        """As `of`, but no other line's: one document may hold what several transactions are booked as."""
+        table, name = (_LINE_TABLE, "Line No.") if mark.draft else (_ENTRY_TABLE, "Entry No.")
+        return f"{self.of(mark)}{quote(' AND ')}{_filter(table, {name: str(mark.number)})}"
 
 
 def _filter(table: str, chosen: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from connectors.dynamics365.connector import Dynamics365
 from connectors.records import Company, Field, Kind, Option
 from connectors.settings import ONE_PARTY, PURCHASE_DAY, STATIC, TAG, FieldSource, Settings
 from connectors.xero.connector import Xero
+from pexsync.pages.review import warnings
 from pexsync.pages.steps import CARDS, Books, CardsForm, place_of, steps_of
 from pexsync.pages.steps.cards.purchases import PurchaseCard
 from syncjobs.window import one_year_before
@@ -440,6 +441,12 @@ def test_with_one_vendor_for_each_merchant_the_row_is_not_judged_and_feeds_nothi
     settings = saved(**tag, **{"purchase-party-default": "nowhere"})
     assert settings.fields["party"].tag == "11"
     assert settings.synced == {}
+
+
+def test_only_a_vendor_tag_in_use_is_warned_about():
+    tag = {"purchase-party-type": "tag", "purchase-party-tag": "11"}
+    assert warnings(saved(**tag), PURCHASES, books()) == []
+    assert "The options of Team are kept by hand" in warnings(saved(**ONE_VENDOR, **tag), PURCHASES, books())[0]
 
 
 # --- Fees, Transfers or Bill Payments, Rebates ------------------------------------------------------------------------

@@ -807,6 +807,15 @@ def test_it_is_of_the_kind_touched_last_and_follows_what_is_typed(browser, bough
     assert saved_now.by_kind[Kind.FEE]["account"] == bought.books.account("404").id
 
 
+def test_another_kind_begins_with_its_newest(browser, bought):
+    bought.purchase("7.25", merchant="Staples")
+    bought.sync()
+    data = filled(browser)
+    data["example"] = "1"
+    assert "$108.00" in example(browser, data)
+    assert "$7.25" in example(browser, data, "&of=purchase")
+
+
 def test_a_kind_that_is_off_has_no_example(browser, bought):
     data = filled(browser, **{"fee-on": OFF})
     data["about"] = "fee"

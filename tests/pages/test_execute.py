@@ -13,6 +13,7 @@ from connectors.records import Kind
 from pexsync import clock
 from pexsync.accounts.tenancy import everywhere
 from sandbox.dynamics365 import lines, posting
+from syncjobs import runs
 from syncjobs.models import Export, SyncRun
 from tests import make
 from tests.pages.conftest import sign_in
@@ -218,3 +219,16 @@ class TestAskingSupport:
         with everywhere():
             row.refresh_from_db()
             assert row.asked_at is None
+
+
+@pytest.mark.usefixtures("all_kinds")
+def test_after_a_sync_of_some_kinds_the_page_does_not_claim_all_that_settled(browser, acme):
+    acme.purchase("12.50")
+    browser.post("/xero/sync/start", {"choosing": "1", "kinds": ["purchase"]})
+    run = work(SyncRun.objects.get())
+    assert runs.confirm(run, acme.user)
+    assert work(run).status == SyncRun.Status.SUCCESS
+    assert "All 1 transaction synced so far is in Xero." in text_of(browser.get("/xero/sync"))
+
+    acme.sync()
+    assert "All 1 settled transaction up to " in text_of(browser.get("/xero/sync"))

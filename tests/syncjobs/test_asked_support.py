@@ -185,13 +185,13 @@ class TestStaff:
         row = rival.purchase("3.00")
         rival.sync()
         delete(rival, row)
-        assert ask(rival, row).asked
+        assert ask(rival, row, "Gone\x1b[2J").asked
         call_command("send_again", list=True)
         first, second = capsys.readouterr().out.splitlines()
         assert first.startswith(f"4410 dynamics365 {asked.transaction_id}  Acme Builders, purchase of 12.50 settled ")
         assert first.endswith("UTC by Ann: It was deleted by mistake.")
         assert second.startswith(f"5520 dynamics365 {row.transaction_id}  Rival Roofing, purchase of 3.00 settled ")
-        assert second.endswith("UTC by Rita")
+        assert second.endswith("UTC by Rita: Gone[2J")  # nothing in it moves the reader's screen
 
     def test_where_nobody_asks_it_says_so(self, entered, posted, capsys):
         call_command("send_again", list=True)

@@ -1,12 +1,15 @@
 """Attempts to book twice or to lose what a person has yet to post there: looks, support, and what is vouched for."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from connectors.models import Connection
+from connectors.settings import Settings
+from pexsync import clock
 from sandbox.dynamics365 import journals, posting
 from syncjobs import drafts, people, support
 from syncjobs.models import Export, ExportEvent
@@ -194,3 +197,37 @@ def test_declined_and_asked_again_it_waits_again(entered, draft):
     assert press(entered, Action.SEND_AGAIN, draft).asked
     assert len(support.wishes()) == 1
     assert Connection.objects.get().ready
+
+
+def test_two_fundings_under_one_number_each_explain_their_own(entered):
+    """People enter a month under one document number: the line of one must not hide that of the other."""
+    entered.all_kinds()
+    entered.purchase("1.00")
+    entered.pex.add_business_row(amount="1.00", settled=clock.now() - timedelta(days=40))
+    entered.sync()
+    card = entered.books.accounts[Settings.parse(entered.connection.settings).pex_account]
+    day = clock.today() - timedelta(days=10)
+    journal = entered.books.add_journal("BYHAND")
+    for amount in ("500.00", "700.00"):
+        words = {"posting_date": day, "document_number": "G00012", "description": "ACH to PEX"}
+        journals.add_manual_line(entered.books, journal, card.number, Decimal(amount), **words)
+    before = len(entered.books.lines())
+
+    for amount in ("500.00", "700.00"):
+        entered.pex.add_business_row(amount=amount, settled=clock.now() - timedelta(days=10))
+        entered.sync()
+
+    held = Export.objects.filter(state=State.HELD, cause=Cause.LOOKALIKE)
+    assert [abs(row.amount) for row in held.order_by("amount")] == [Decimal(700), Decimal(500)]
+    assert len(entered.books.lines()) == before
+
+
+def test_lines_hidden_by_a_document_type_are_held_and_found_again_when_posted(entered, draft):
+    """The interface shows only lines without one; nothing is sent meanwhile."""
+    for line in lines_of(entered, draft):
+        journals.edit_line(entered.books, line, document_type="Payment")
+    entered.sync()
+    assert standing(draft)[:2] == (State.HELD, Cause.MISSING)
+    post_journal(entered)
+    entered.sync()
+    assert standing(draft) == (State.POSTED, "", False)

@@ -91,6 +91,11 @@ def test_an_untagged_purchase_without_a_default_says_what_to_do():
     assert refused.value.cause == "untagged:account"
 
 
+def test_what_to_do_is_said_with_the_words_of_that_systems_pages():
+    with pytest.raises(RecordRejected, match=r"set a default for Expense Account in Settings\.$"):
+        code(purchase(tags={}), book=replace(BOOK, setup_page="Settings"))
+
+
 def test_a_field_nobody_needs_stays_empty():
     assert code(purchase()).lines[0].dimensions == ()
     assert code(purchase(tags={"T1": "429", "T2": "north"})).lines[0].dimensions == (("tracking:region", "north"),)

@@ -1,4 +1,7 @@
-"""The steps a setup is made of. Each is a form and its words; a connector names those it asks for, in its order."""
+"""The steps a setup is made of. Each is a form and its words; a connector names those it asks for, in its order.
+
+One of them, the page of cards, asks for everything at once: a connector that names it names no other.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +41,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step. Its words may name the system as {label}, and as {becomes} what its kind is called there."""
+    """One step. Its words may name the system as {label}, its page as {page}, and what its kind {becomes} there."""
 
     key: str
     name: str

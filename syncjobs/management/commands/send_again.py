@@ -48,12 +48,7 @@ class Command(BaseCommand):
 
     def _list(self, wishes: list[Wished]) -> None:
         for wish in wishes:
-            row, remark = wish.export, f": {wish.remark}" if wish.remark else ""
-            self.stdout.write(
-                f"{wish.business_id} {row.system} {row.pex_id}  {wish.business}, {row.kind} of {row.amount} settled "
-                f"{row.settled_on}, asked {row.asked_at:%Y-%m-%d %H:%M} UTC by {wish.by}{remark}"
-                f"{'' if row.source == Source.TRANSACTION else f' (--source {row.source})'}"
-            )
+            self.stdout.write("".join(letter for letter in _line(wish) if letter.isprintable()))
         if not wishes:
             self.stdout.write("Nobody asks for anything.")
 
@@ -70,6 +65,17 @@ class Command(BaseCommand):
         if not support.decline(export, reason):
             raise CommandError(f"Nothing was changed. Nobody asks for PEX {export.pex_id}, or it moved on meanwhile.")
         self.stdout.write(f"PEX {export.pex_id} stays as it is, and says why.")
+
+
+def _line(wish: Wished) -> str:
+    """It begins with what this command takes."""
+    row = wish.export
+    source = "" if row.source == Source.TRANSACTION else f" --source {row.source}"
+    remark = f": {wish.remark}" if wish.remark else ""
+    return (
+        f"{wish.business_id} {row.system} {row.pex_id}{source}  {wish.business}, {row.kind} of {row.amount} settled "
+        f"{row.settled_on}, asked {row.asked_at:%Y-%m-%d %H:%M} UTC by {wish.by}{remark}"
+    )
 
 
 def _connection(business: int, system: str) -> Connection:

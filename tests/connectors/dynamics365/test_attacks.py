@@ -1,4 +1,4 @@
-"""Attempts to have an entry taken for another, for none, or for one that is dead: what people do there over the wire."""
+"""Attempts to have an entry taken for another, for none, or for a dead one, by what people do there over the wire."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -185,3 +185,18 @@ def test_what_gives_back_is_found_by_its_sign_and_never_by_the_other(acme, dynam
     assert [line.amount for line in acme.company.lines() if line.account == acme.card.number] == [-Decimal(amount)]
     assert fate(another(), made) is Fate.LIVE
     assert fate(another(), made, amount=-made.amount) is Fate.DOUBTFUL
+
+
+def test_lines_of_one_document_are_opened_each_for_itself(acme, dynamics):
+    """By its link a record is known that somebody has decided about: a shared one would hide the others."""
+    for amount in ("500.00", "700.00"):
+        words = {"document_number": "G00012", "description": "ACH", "posting_date": DAY}
+        journals.add_manual_line(acme.company, acme.journal, acme.card.number, Decimal(amount), **words)
+        journals.add_manual_line(acme.company, acme.journal, acme.fuel.number, -Decimal(amount), **words)
+
+    drafts = {one.link for one in dynamics.books(DAY, DAY)}
+    posting.post_now(acme.company, acme.journal)
+    posted = {one.link for one in dynamics.books(DAY, DAY)}
+
+    assert (len(drafts), len(posted), len(drafts | posted)) == (2, 2, 4)
+    assert {dynamics.record_in(link) for link in drafts | posted} == {"G00012"}
