@@ -15,7 +15,8 @@ from pathlib import Path
 from chaos import checker, evidence, plan
 from chaos.checker import Verdict
 from chaos.companies import Companies
-from chaos.evidence import KINDS, PURCHASE, Evidence, Tables
+from chaos.evidence import Tables
+from chaos.facts import KINDS, PURCHASE, Evidence
 from chaos.house import Hands, House
 from chaos.journal import Journal
 from chaos.schedule import Schedule
@@ -63,7 +64,7 @@ def arguments() -> argparse.Namespace:
 
 def storm(made: plan.Plan, house: House) -> tuple[dict[str, float], bool]:
     """Everything between the first process and the last look."""
-    world = house.open(made.length.businesses)
+    world = house.open(made.length.businesses, made.length.central)
     companies, journal = Companies(house.url), Journal(house.folder / "journal")
     hands = Hands(house)
     schedule = Schedule(made, house, companies, hands, world, journal, say)
@@ -82,6 +83,7 @@ def storm(made: plan.Plan, house: House) -> tuple[dict[str, float], bool]:
     figures = schedule.figures() | verdict.figures()
     figures |= {"chaos.unsettled": int(not settled), "chaos.errors": len(surprises)}
     explain(verdict, found)
+    name_twins(found)
     for surprise in surprises[:SHOWN]:
         say(f"error: {surprise}")
     if not settled:
@@ -92,6 +94,7 @@ def storm(made: plan.Plan, house: House) -> tuple[dict[str, float], bool]:
 def enough(figures: dict[str, float], length: plan.Length) -> bool:
     """Whether so much happened that a clean end means something."""
     wanted = {"purchases": length.purchases, "faults": length.faults, "kills": length.kills}
+    wanted["struck_in_dynamics"] = length.struck_there
     wanted |= {f"{kind}s": length.others for kind in KINDS if kind != PURCHASE}
     short = {name: least for name, least in wanted.items() if figures[f"chaos.{name}"] < least}
     if length.every_step and figures["chaos.steps_killed_at"] < len(MOMENTS):
@@ -108,6 +111,12 @@ def explain(verdict: Verdict, found: Evidence) -> None:
     left = len(verdict.violations) - SHOWN
     if left > 0:
         say(f"... and {left} more: " + ", ".join(f"{one.kind} {one.pex_id}" for one in verdict.violations[SHOWN:][:40]))
+
+
+def name_twins(found: Evidence) -> None:
+    for twin in found.twins:
+        struck = sorted({doing.kind for doing in found.doings if twin.name in doing.facts.get("vendors", ())})
+        say(f"{twin.count} vendors are called {twin.name}; what struck those calls: {', '.join(struck) or 'nothing'}")
 
 
 def tell(figures: dict[str, float]) -> None:

@@ -10,24 +10,30 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from chaos.evidence import KEY, KINDS, PURCHASE, Evidence, Note, Record, Row, Transaction
+from chaos.facts import KEY, KINDS, PURCHASE, Evidence, Note, Record, Row, Transaction
 from chaos.journal import Doing
 
 VOIDED, EDITED, DOUBLED, FORGED = "record voided", "reference edited", "doubled by hand", "note forged"
 REMOVED, RECEIPT, TOO_LATE = "note removed", "receipt added", "commit beyond patience"
+HALVED, REVERSED = "line deleted", "document reversed"
+REWORDED = "words edited"  # hits only what lost its key by it
+TAKEN = "journal posted"  # hits what was posted though it was not finished: somebody took it as it was
+FROZEN = "frozen"
+GONE = (VOIDED, REVERSED)  # nobody looks again at what was posted there long ago
 
 NEAR = 3.0  # seconds between a move of a row and what was done to the processes "meanwhile"
 
-EXCUSES_HOLDING = frozenset({VOIDED, EDITED, DOUBLED, FORGED, TOO_LATE})
+EXCUSES_HOLDING = frozenset({VOIDED, EDITED, DOUBLED, FORGED, TOO_LATE, HALVED, REVERSED, REWORDED})
 
 LOST, DOUBLED_UNSEEN, WRONG_CENTS, STUCK, HELD = "lost", "doubled_unseen", "wrong_cents", "stuck", "held_unexplained"
-MISCODED, OPTIONS = "miscoded", "options_wrong"
+MISCODED, OPTIONS, DRAFT = "miscoded", "options_wrong", "draft_wrong"
+HALF, UNLINKED, TWINS = "half", "unlinked", "vendors_doubled"
 UNINVITED, STRANGER, DISAGREES, NOTES, RECEIPTS, TALLY = (
     "uninvited", "stranger", "disagrees", "notes_wrong", "receipts_wrong", "tally_wrong",
 )  # fmt: skip
 VIOLATIONS = (
     LOST, DOUBLED_UNSEEN, WRONG_CENTS, MISCODED, STUCK, HELD, UNINVITED, STRANGER, DISAGREES, NOTES, RECEIPTS, TALLY,
-    OPTIONS,
+    OPTIONS, DRAFT, HALF, UNLINKED, TWINS,
 )  # fmt: skip
 """Everything that must not be; each is a figure that must be nought."""
 
@@ -45,6 +51,8 @@ class Verdict:
     eligible: Counter[str] = field(default_factory=Counter)  # by kind
     delivered: int = 0  # posted, or rightly held
     doubled_held: int = 0  # doubles the ledger found by itself and holds for a person
+    unfinished: int = 0  # rows held because the books show that dimensions of them were not set
+    vendors_twice: int = 0  # names more than one vendor of a company has
 
     def figures(self) -> dict[str, float]:
         counted = Counter(violation.kind for violation in self.violations)
@@ -54,6 +62,8 @@ class Verdict:
             **{f"chaos.{kind}s": self.eligible[kind] for kind in KINDS},
             "chaos.delivered_pct": round(share, 2),
             "chaos.doubled_held": self.doubled_held,
+            "chaos.unfinished_held": self.unfinished,
+            "chaos.vendors_named_twice": self.vendors_twice,
             **{f"chaos.{kind}": counted[kind] for kind in VIOLATIONS},
         }
 
@@ -83,8 +93,13 @@ class Case:
         return self.row is not None and self.row.state == "held"
 
     @property
+    def unfinished(self) -> bool:
+        """Its record stands and tells people which dimensions to set."""
+        return self.held and any(record.unfinished for record in self.records)
+
+    @property
     def rightly_held(self) -> bool:
-        return self.held and self.was(*EXCUSES_HOLDING)
+        return self.held and (self.was(*EXCUSES_HOLDING) or self.unfinished)
 
     @property
     def posted(self) -> bool:
@@ -100,6 +115,7 @@ def check(evidence: Evidence) -> Verdict:
             verdict.eligible[case.transaction.kind] += 1
             verdict.delivered += _delivered(case)
             verdict.doubled_held += len(case.records) > 1 and case.held
+            verdict.unfinished += case.unfinished
         elif not case.transaction.eligible:
             verdict.violations += _not_eligible(case)
         verdict.violations += [*_notes(case), *_receipts(case)]
@@ -107,6 +123,8 @@ def check(evidence: Evidence) -> Verdict:
     verdict.violations += [Violation(STUCK, run) for run in evidence.open_runs]
     verdict.violations += _tally(evidence)
     verdict.violations += _options(evidence)
+    verdict.violations += [*_halves(evidence, known), *_strays(evidence, known), *_twins(evidence)]
+    verdict.vendors_twice = len(evidence.twins)
     return verdict
 
 
@@ -152,6 +170,9 @@ def _eligible(case: Case) -> Iterator[Violation]:
         yield Violation(DOUBLED_UNSEEN, f"stands twice in the books ({ids}) and the ledger says {_state(row)}", pex_id)
     for record in case.records:
         yield from _cents(case, record)
+    if len({record.draft for record in case.records}) > 1 and not case.was(TOO_LATE):
+        yield Violation(HALF, "stands in a journal and in the ledger", pex_id)
+    yield from _draft(case)
     if case.held and not case.rightly_held:
         yield Violation(HELD, f"held without a reason of the schedule's: {row.cause if row else ''}", pex_id)
     if row is not None and row.state in ("due", "sent"):
@@ -169,27 +190,37 @@ def _cents(case: Case, record: Record) -> Iterator[Violation]:
     if record.amount != case.transaction.amount:
         says = f"is {case.transaction.amount} in PEX and {record.amount} in the books ({record.id})"
         yield Violation(WRONG_CENTS, says, case.id)
-    if record.projects != tuple(filter(None, [case.transaction.project])):
-        says = f"is of project {case.transaction.project or 'none'} in PEX and of {record.projects} in the books"
+    wanted = tuple(filter(None, [case.transaction.project])) or record.usual
+    if record.projects != wanted and not (case.unfinished or case.was(TAKEN, HALVED)):
+        says = f"is to be of project {wanted or 'none'} and is of {record.projects or 'none'} in the books"
         yield Violation(MISCODED, says, case.id)
     if record.company != case.transaction.company:
         yield Violation(DISAGREES, f"stands in another company's books ({record.id})", case.id)
 
 
+def _draft(case: Case) -> Iterator[Violation]:
+    """Whether the ledger knows if a person has yet to post it; runs look at what they have not seen posted."""
+    there = {record.draft for record in (*case.records, *case.by_hand)}
+    if case.row is None or not case.posted or len(there) != 1 or there <= {None, case.row.draft}:
+        return
+    says = "in a journal" if True in there else "in the ledger"
+    yield Violation(DRAFT, f"stands {says}, and the ledger of ours says draft: {case.row.draft}", case.id)
+
+
 def _excused_from_books(case: Case) -> bool:
     """No record of ours: a bookkeeper voided it, or the row is rightly held or closed, or his own stands for it."""
-    if case.was(VOIDED) or case.rightly_held:
+    if case.was(*GONE) or case.rightly_held:
         return True
     if case.row is not None and case.row.state == "closed":
         return case.was(FORGED)
-    return case.posted and any(record.id == case.row.record_id for record in case.by_hand if case.row)
+    return case.posted and any(record.known_as == case.row.record_id for record in case.by_hand if case.row)
 
 
 def _agrees(case: Case) -> bool:
     """The ledger knows one of the records that are there; one it knew may have been voided since."""
     if case.row is None or not case.posted:
         return False
-    known = {record.id for record in (*case.records, *case.by_hand)}
+    known = {record.known_as for record in (*case.records, *case.by_hand)}
     return case.row.record_id in known or (case.was(VOIDED) and case.was(DOUBLED))
 
 
@@ -222,9 +253,9 @@ def _is_ours(note: Note, pex_id: int) -> bool:
 def _receipts(case: Case) -> Iterator[Violation]:
     """Every receipt of PEX once on the record; one that came after posting at most once."""
     row = case.row
-    if row is None or not case.posted or case.was(VOIDED):
+    if row is None or not case.posted or case.was(*GONE):
         return
-    record = next((one for one in (*case.records, *case.by_hand) if one.id == row.record_id), None)
+    record = next((one for one in (*case.records, *case.by_hand) if one.known_as == row.record_id), None)
     if record is None:
         return
     later = case.ids(RECEIPT, "attachment")
@@ -240,7 +271,7 @@ def _receipts(case: Case) -> Iterator[Violation]:
 
 
 def _delivered(case: Case) -> bool:
-    if case.rightly_held or case.was(VOIDED):
+    if case.rightly_held or case.was(*GONE):
         return True
     if case.row is not None and case.row.state == "closed":
         return case.was(FORGED)
@@ -288,6 +319,30 @@ def _options(evidence: Evidence) -> Iterator[Violation]:
         if one.tag != one.books:
             wrong = sorted({*one.tag.items()} ^ {*one.books.items()})
             yield Violation(OPTIONS, f"business {one.business}: the tag's options and the books' differ in {wrong}")
+
+
+def _halves(evidence: Evidence, known: Mapping[int, Case]) -> Iterator[Violation]:
+    """A document that does not balance, unless a person deleted a line of it and the row waits for one."""
+    for half in evidence.halves:
+        cases_of_it = [known[name] for name in half.names if name in known]
+        if not any(case.was(HALVED) and case.held for case in cases_of_it):
+            yield Violation(HALF, half.says, half.names[0] if half.names else None)
+
+
+def _strays(evidence: Evidence, known: Mapping[int, Case]) -> Iterator[Violation]:
+    """Files that hang on nothing or have no bytes, unless a person took away the line they were for."""
+    for stray in evidence.strays:
+        if not any(known[name].was(HALVED) for name in stray.names if name in known):
+            yield Violation(UNLINKED, stray.says, stray.names[0] if stray.names else None)
+
+
+def _twins(evidence: Evidence) -> Iterator[Violation]:
+    """A vendor made twice, unless a call that was to make it met a fault, or a worker stood still meanwhile."""
+    struck = {name for doing in evidence.doings for name in doing.facts.get("vendors", ())}
+    frozen = any(doing.kind == FROZEN for doing in evidence.doings)
+    for twin in evidence.twins:
+        if twin.name not in struck and not frozen:
+            yield Violation(TWINS, f"{twin.count} vendors of {twin.company} are called {twin.name}")
 
 
 def _group(row: Row) -> tuple[int, str, str, str]:

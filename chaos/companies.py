@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 JSON = dict[str, Any]
 SECONDS = 60.0  # one answer may take
 EVERYTHING = 1_000_000
+XERO, CENTRAL = "xero", "dynamics365"  # the system a business keeps its books in
 
 
 class Refused(Exception):
@@ -48,10 +49,22 @@ class Companies:
     def xero(self, action: str, **facts: Any) -> JSON:
         return dict(self._ask("POST", f"xero/{action}", facts))
 
-    def switch(self, **moods: Any) -> None:
-        self._ask("POST", "xero/switches", moods)
+    # --- Business Central ---
+
+    def central_books(self, company: str) -> JSON:
+        """The lines of every journal, the G/L entries, and the files that hang on nothing."""
+        return dict(self._ask("GET", "dynamics365/books", {"company": company}))
+
+    def central_set_up(self, company: str) -> JSON:
+        return dict(self._ask("GET", "dynamics365/set-up", {"company": company}))
+
+    def central(self, action: str, **facts: Any) -> JSON:
+        return dict(self._ask("POST", f"dynamics365/{action}", facts))
 
     # --- faults and the clock ---
+
+    def switch(self, system: str, **moods: Any) -> None:
+        self._ask("POST", f"{system}/switches", moods)
 
     def add_fault(self, kind: str, **facts: Any) -> int:
         return int(self._ask("POST", "faults", {"kind": kind, **facts})["number"])

@@ -4,9 +4,8 @@ No line of the product is imported here: what a key looks like or which way mone
 outside.
 """
 
-import re
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -15,13 +14,29 @@ from typing import Any, Self
 import psycopg
 from psycopg.rows import dict_row
 
-from chaos.companies import Companies
+from chaos import central
+from chaos.companies import CENTRAL, Companies
+from chaos.facts import (
+    BILL_PAYMENT,
+    FEE,
+    PURCHASE,
+    REBATE,
+    TRANSFER,
+    Evidence,
+    Half,
+    Note,
+    Options,
+    Record,
+    Row,
+    Stray,
+    Tally,
+    Transaction,
+    Twin,
+    named,
+)
 from chaos.journal import Doing
 
-KEY = re.compile(r"PEX[TS](\d+)(?:-(\d+))?")
 CENT = Decimal("0.01")
-PURCHASE, FEE, TRANSFER, BILL_PAYMENT, REBATE = "purchase", "fee", "transfer", "bill_payment", "rebate"
-KINDS = (PURCHASE, FEE, TRANSFER, BILL_PAYMENT, REBATE)
 REBATES = ("Rebate Credit", "Rebate Credit Reversal", "Rebate payout")
 PAID = ("PEXTransfer", "SameDayACH")
 PAYMENTS = {  # kind, and which way the money goes: below nought onto the PEX account
@@ -34,111 +49,58 @@ PAYMENTS = {  # kind, and which way the money goes: below nought onto the PEX ac
 JSON = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    id: int
-    text: str
-    system: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """One row of PEX, or one payment of a statement. `amount` has our sign: above nought is money spent."""
-
-    id: int
-    business: int
-    company: str
-    amount: Decimal
-    eligible: bool
-    kind: str = PURCHASE  # "" of none that is ever booked
-    against: int | None = None  # of a payment and its reversal: the other one. Both are booked, or neither
-    project: str = ""
-    notes: tuple[Note, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict)  # attachment id -> sha256, those PEX has loaded
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One bank transaction or transfer on the PEX account of the books. `amount` has our sign."""
-
-    id: str
-    company: str
-    live: bool
-    amount: Decimal
-    names: tuple[int, ...]  # PEX's ids, by the keys in its reference and its address
-    files: tuple[str, ...] = ()  # sha256 of each attachment
-    projects: tuple[str, ...] = ()  # the tracking options of its lines
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the ledger."""
-
-    pk: int
-    business: int
-    pex_id: int
-    state: str
-    waiting: str
-    cause: str
-    says: str
-    record_id: str
-    amount: Decimal
-    kind: str
-    month: str  # 2026-05
-    owed: int = 0  # receipts of its present generation without an outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    business: int
-    month: str
-    kind: str
-    state: str
-    count: int
-    amount: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of one list, by id: the active ones of the books, the enabled ones of the tag they are to fill."""
-
-    business: int
-    books: Mapping[str, str]
-    tag: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    transactions: Sequence[Transaction]
-    records: Sequence[Record]
-    rows: Sequence[Row]
-    options: Sequence[Options] = ()
-    tallies: Sequence[Tally] = ()
-    open_runs: Sequence[str] = ()
-    events: Mapping[int, Sequence[str]] = field(default_factory=dict)  # by ledger row: its log, as text
-    doings: Sequence[Doing] = ()
-
-
 # --- the companies ----------------------------------------------------------------------------------------------------
 
 
-def of_companies(companies: Companies, businesses: Sequence[JSON]) -> tuple[list[Transaction], list[Record]]:
+def of_pex(companies: Companies, businesses: Sequence[JSON]) -> list[Transaction]:
     """`businesses`: what the world of the companies said about each of them."""
     given = []
     for facts in businesses:
         projects = _projects(companies, facts)
         given += [_row(shown, facts, projects) for shown in companies.transactions(facts["pex_id"])]
         given += _payments(companies.payments(facts["pex_id"]), facts)
-    accounts = {(facts["company"], facts["bank"]) for facts in businesses}
-    records: list[Record] = []
+    return given
+
+
+@dataclass
+class Books:
+    """What stands in the books of all companies."""
+
+    records: list[Record] = field(default_factory=list)
+    halves: list[Half] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
+    twins: list[Twin] = field(default_factory=list)
+
+
+def of_books(companies: Companies, businesses: Sequence[JSON]) -> Books:
+    found = Books()
     for company in sorted({facts["company"] for facts in businesses}):
-        banks = {bank for owner, bank in accounts if owner == company}
-        shown = [one for one in companies.books(company) if one["bank_account"] in banks and not one["transfer"]]
-        records += [_record(one, company) for one in shown]
-        records += [
-            _moved(one, company, banks) for one in companies.transfers(company) if banks & {one["from"], one["to"]}
-        ]
-    return given, records
+        of_company = [facts for facts in businesses if facts["company"] == company]
+        if of_company[0]["system"] == CENTRAL:
+            _take_central(found, companies, company, of_company)
+        else:
+            found.records += _of_xero(companies, company, {facts["bank"] for facts in of_company})
+    return found
+
+
+def _of_xero(companies: Companies, company: str, banks: Collection[str]) -> Iterator[Record]:
+    for shown in companies.books(company):
+        if shown["bank_account"] in banks and not shown["transfer"]:
+            yield _record(shown, company)
+    for shown in companies.transfers(company):
+        if {shown["from"], shown["to"]}.intersection(banks):
+            yield _moved(shown, company, banks)
+
+
+def _take_central(found: Books, companies: Companies, company: str, businesses: Sequence[JSON]) -> None:
+    books, set_up, facts = companies.central_books(company), companies.central_set_up(company), businesses[0]
+    names = {one["code"]: one["name"] for one in set_up["values"] if one["dimension"] == facts["category"]}
+    coding = central.Coding(facts["category"], names, facts["usual"])
+    accounts = {one["account"] for one in businesses}
+    found.records += central.records(books, company, accounts, coding)
+    found.halves += central.halves(books)
+    found.strays += central.strays(books)
+    found.twins += central.twins(set_up, company)
 
 
 def of_options(companies: Companies, businesses: Sequence[JSON]) -> list[Options]:
@@ -161,7 +123,10 @@ def of_options(companies: Companies, businesses: Sequence[JSON]) -> list[Options
 
 
 def _projects(companies: Companies, facts: JSON) -> dict[str, str]:
-    """The active options of the tracking category of projects: id and name."""
+    """The projects in the books that may be chosen: id and name."""
+    if facts["system"] == CENTRAL:
+        values = companies.central_set_up(facts["company"])["values"]
+        return {one["id"]: one["name"] for one in values if one["dimension"] == facts["category"]}
     return {
         option["id"]: option["name"]
         for category in companies.tracking(facts["company"])
@@ -255,16 +220,11 @@ def _moved(shown: JSON, company: str, banks: Collection[str]) -> Record:
     )
 
 
-def named(text: str) -> tuple[int, ...]:
-    """PEX's ids in the keys of a text, each once."""
-    return tuple(sorted({int(match[1]) for match in KEY.finditer(text)}))
-
-
 # --- the product's tables ---------------------------------------------------------------------------------------------
 
 ROWS = (
     "select e.id, b.pex_id as business, e.pex_id, e.state, e.waiting, e.cause, e.says, e.record_id, e.amount, e.kind, "
-    "e.settled_on, (select count(*) from syncjobs_exportreceipt r where r.export_id = e.id "
+    "e.settled_on, e.draft, (select count(*) from syncjobs_exportreceipt r where r.export_id = e.id "
     "and r.generation = e.generation and r.state in ('waiting', 'sent', 'unknown')) as owed "
     "from syncjobs_export e join accounts_business b on b.id = e.business_id"
 )
@@ -308,6 +268,7 @@ class Tables:
                 kind=one["kind"],
                 month=str(one["settled_on"])[:7],
                 owed=one["owed"],
+                draft=bool(one["draft"]),
             )
             for one in self.ask(ROWS)
         ]
@@ -359,10 +320,13 @@ def _money(value: object) -> Decimal:
 
 
 def gather(companies: Companies, businesses: Sequence[JSON], tables: Tables, doings: Iterable[Doing]) -> Evidence:
-    transactions, records = of_companies(companies, businesses)
+    books = of_books(companies, businesses)
     return Evidence(
-        transactions=transactions,
-        records=records,
+        transactions=of_pex(companies, businesses),
+        records=books.records,
+        halves=books.halves,
+        strays=books.strays,
+        twins=books.twins,
         options=of_options(companies, businesses),
         rows=tables.rows(),
         tallies=tables.tallies(),

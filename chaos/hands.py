@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from chaos.companies import CENTRAL, XERO
+
 JSON = dict[str, Any]
 
 
@@ -32,11 +34,12 @@ def connect(asked: JSON) -> JSON:
             Membership.objects.create(business=business, user=user, permissions=everything)
             connection = Connection.objects.create(
                 business=business,
-                system="xero",
+                system=facts["system"],
                 state=Connection.State.READY,
                 credential=_books_credential(business, user, facts),
-                company=facts["company"],
+                company=facts["target"],
                 company_name=facts["company_name"],
+                company_facts=facts["company_facts"],
                 settings=settings.stored(),
                 settings_version=1,
                 installed_at=clock.now(),
@@ -54,21 +57,18 @@ def _settings(facts: JSON) -> Any:
     from connectors.settings import TAG, FieldSource, Settings
     from pexsync import clock
 
-    moving, project = Kind.BILL_PAYMENT if facts["charge"] else Kind.TRANSFER, f"tracking:{facts['category']}"
+    moving = Kind.BILL_PAYMENT if facts["charge"] else Kind.TRANSFER
     return Settings(
         kinds=frozenset({Kind.PURCHASE, Kind.FEE, Kind.REBATE, moving}),
         start_date=clock.today() - timedelta(days=40),
         pex_account=facts["bank"],
         fields={
             "account": FieldSource(source=TAG, tag=facts["tag"]),
-            project: FieldSource(source=TAG, tag=facts["project_tag"]),
+            facts["field"]: FieldSource(source=TAG, tag=facts["project_tag"]),
         },
-        by_kind={
-            Kind.FEE: {"account": facts["fees"], "party": facts["contact"]},
-            Kind.REBATE: {"account": facts["income"], "party": facts["contact"]},
-            moving: {"account": facts["source_cash"]},
-        },
-        synced={project: facts["project_tag"]} if facts["synced"] else {},
+        by_kind={Kind.FEE: facts["fees"], Kind.REBATE: facts["income"], moving: {"account": facts["source_cash"]}},
+        synced={facts["field"]: facts["project_tag"]} if facts["synced"] else {},
+        extra=facts["extra"],
     )
 
 
@@ -88,14 +88,47 @@ def _books_credential(business: Any, user: Any, facts: JSON) -> Any:
     from connectors.models import Credential
     from pexsync import clock
 
-    tokens = facts["books_tokens"]
-    secret = {
+    system, tokens = facts["system"], facts["books_tokens"]
+    expires = clock.now() + timedelta(seconds=tokens["expires_in"])
+    return Credential.store(business, system, user, SECRETS[system](tokens), expires)
+
+
+def _xero_secret(tokens: JSON) -> JSON:
+    return {
         "access_token": tokens["access_token"],
         "refresh_token": tokens["refresh_token"],
         "previous_refresh_token": "",
         "scope": tokens.get("scope", ""),
     }
-    return Credential.store(business, "xero", user, secret, clock.now() + timedelta(seconds=tokens["expires_in"]))
+
+
+def _central_secret(tokens: JSON) -> JSON:
+    """What a sign-in leaves in the cache of Microsoft's library."""
+    import msal
+    from django.conf import settings
+
+    cache = msal.SerializableTokenCache()
+    cache.add(
+        {
+            "client_id": settings.ENTRA_CLIENT_ID,
+            "scope": tokens["scope"].split(),
+            "token_endpoint": "https://login.microsoftonline.com/organizations/oauth2/v2.0/token",
+            "grant_type": "authorization_code",
+            "response": tokens,
+        }
+    )
+    [account] = cache.search(cache.CredentialType.ACCOUNT)
+    claims = json.loads(msal.oauth2cli.oidc.decode_part(tokens["id_token"].split(".")[1]))
+    return {
+        "access_token": tokens["access_token"],
+        "cache": cache.serialize(),
+        "tenant": claims["tid"],
+        "user": account["home_account_id"],
+        "name": account["username"],
+    }
+
+
+SECRETS: dict[str, Callable[[JSON], JSON]] = {XERO: _xero_secret, CENTRAL: _central_secret}
 
 
 def sync(asked: JSON) -> JSON:

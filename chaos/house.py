@@ -32,6 +32,7 @@ SWEEP_SECONDS = 0.7
 # The companies' own limits do not scale with patience; here a minute's work must fit into a second.
 WIDE_LIMITS = {
     "XERO_CALLS_A_MINUTE": "6000",
+    "BC_CALLS_IN_FIVE_MINUTES": "60000",
     "PEX_CALLS_A_MINUTE": "6000",
     "PEX_LISTS_AN_HOUR": "6000",
     "PEX_BUSINESS_LISTS_A_MINUTE": "600",
@@ -117,12 +118,18 @@ class House:
 
     # --- starting ---
 
-    def open(self, businesses: int) -> list[JSON]:
+    def open(self, businesses: int, central: int) -> list[JSON]:
         """Start the companies and the servers, make the tables; return what the companies' world holds."""
         for part, server in (("postgres", self.postgres), ("redis", self.redis)):
             if server is not None:
                 self.start(part, server.command, owner=getattr(server, "owner", ""))
-        asked = {"businesses": businesses, "port": self.port, "clock": str(self.clock), "patience": self.patience}
+        asked = {
+            "businesses": businesses,
+            "central": central,
+            "port": self.port,
+            "clock": str(self.clock),
+            "patience": self.patience,
+        }
         world = self.start("companies", [sys.executable, "-m", "chaos.world", json.dumps(asked)], pipes=True)
         for server in (self.postgres, self.redis):
             if server is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 KEY = re.compile(r"(?:PEX[TS]|pex-)(\d+)")  # in a record or a note, or in the name of a receipt
+AT_LARGE = ("killed", "frozen", "thawed", "message", "beat", "database", "Redis", "journal posted", "documents renum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,8 @@ class Doing:
 
     @property
     def process(self) -> bool:
-        """Whether it was done to a process, a message or a server, and so to no transaction in particular."""
-        return not self.hit and self.kind.startswith(
-            ("killed", "frozen", "thawed", "message", "beat", "database", "Redis")
-        )
+        """Whether it was done to a process, a message, a server or a whole journal: to no transaction in particular."""
+        return not self.hit and self.kind.startswith(AT_LARGE)
 
 
 class Journal:
@@ -44,3 +43,20 @@ class Journal:
 def named_in(text: str) -> tuple[int, ...]:
     """PEX's ids of the transactions whose keys stand in a request."""
     return tuple(sorted({int(number) for number in KEY.findall(text)}))
+
+
+def vendors_in(body: str) -> list[str]:
+    """The vendors a request was to make, as names are compared; none where it is not about them."""
+    if '"displayName":' not in body:
+        return []
+    try:
+        requests = json.loads(body).get("requests", [])
+    except (ValueError, AttributeError):
+        return []
+    names = [one["body"]["displayName"] for one in requests if "displayName" in (one.get("body") or {})]
+    return [normal(name) for name in names]
+
+
+def normal(name: str) -> str:
+    """What two vendors have in common that are one to us."""
+    return " ".join(name.split()).casefold()

@@ -1,15 +1,16 @@
-"""What people do to transactions while the product works on them: in the books, and in PEX."""
+"""What people do to transactions while the product works on them: in PEX, in Xero, and where both systems have it."""
 
 from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from chaos import plan
+from chaos import central_people, plan
+from chaos.companies import CENTRAL
 from chaos.plan import Act, Arrival
-from chaos.stage import JSON, Done, Stage, chosen, has_receipts
+from chaos.stage import IN_XERO, JSON, SPREAD, Done, Stage, chosen, has_receipts
 
 EASTERN = ZoneInfo("America/New_York")  # whose days the books count purchases by
-SPREAD = 7919  # turns one luck into another
+LABELS = {CENTRAL: "Dynamics 365"}  # what notes call a system; else Xero
 
 Deed = Callable[[Stage, Act], Done | None]
 """None where there is nothing to do it to."""
@@ -39,6 +40,8 @@ def double_by_hand(stage: Stage, act: Act) -> Done | None:
     """What is posted already, or before it is: then the record entered by hand is the one that counts."""
     if act.luck < 0.5:
         return _enter_first(stage, act)
+    if _in_central(stage, act):
+        return central_people.copy(stage, act)
     found = stage.record(act.luck, lambda record, _: not record["transfer"])
     if found is None:
         return None
@@ -54,14 +57,18 @@ def _enter_first(stage: Stage, act: Act) -> Done:
     facts = stage.world[place]
     number = stage.buy(Arrival(act.at, place, "purchase", 100 + act.number, plan.ACCOUNTS[0], 0))
     row = next(row for row in stage.companies.transactions(facts["pex_id"]) if row["transaction_id"] == number)
+    day = datetime.fromisoformat(row["settled"]).astimezone(EASTERN).date().isoformat()
+    amount = row["amount"].removeprefix("-")
+    if facts["system"] == CENTRAL:
+        return central_people.enter(stage, act, facts, number, amount, day)
     entered = stage.companies.xero(
         "enter",
         organisation=facts["company"],
         reference=f"PEXT{number}",
-        amount=row["amount"].removeprefix("-"),
+        amount=amount,
         type="SPEND",
         bank_account=facts["bank"],
-        date=datetime.fromisoformat(row["settled"]).astimezone(EASTERN).date().isoformat(),
+        date=day,
     )
     return Done("before it was posted", (number,), {"record": entered["id"]})
 
@@ -87,17 +94,17 @@ def forge_note(stage: Stage, act: Act) -> Done | None:
     number = stage.newest("purchase", act.luck)
     if number is None:
         return None
-    texts = (("Synced with Xero", False), ("Synced with Xero", True), (f"Synced with Xero · PEXT{number}", True))
+    mark = f"Synced with {LABELS.get(stage.world[stage.bought[number].business]['system'], 'Xero')}"
+    texts = ((mark, False), (mark, True), (f"{mark} · PEXT{number}", True))
     text, system = texts[int(act.luck * SPREAD) % len(texts)]
     note = stage.companies.pex("note", transaction_id=number, text=text, system=system)["note_id"]
     return Done(text, (number,), {"note": note})
 
 
 def add_receipt(stage: Stage, act: Act) -> Done | None:
-    found = stage.record(act.luck, lambda _, arrival: has_receipts(arrival.shape))
-    if found is None:
+    number = stage.standing(act.luck, lambda arrival: has_receipts(arrival.shape))
+    if number is None:
         return None
-    number = found[2]
     return Done(hit=(number,), facts={"attachment": stage.give_receipt(number)})
 
 
@@ -121,13 +128,17 @@ def approve(stage: Stage, act: Act) -> Done | None:
 
 
 def add_project(stage: Stage, act: Act) -> Done:
-    company, category = _projects(stage)
     name = f"Site {act.number}"
+    if _in_central(stage, act):
+        return central_people.add_project(stage, act, name)
+    company, category = _projects(stage)
     stage.companies.xero("add-tracking", organisation=company, id=category["id"], options=[name])
     return Done(name)
 
 
 def rename_project(stage: Stage, act: Act) -> Done:
+    if _in_central(stage, act):
+        return central_people.rename_project(stage, act)
     company, category = _projects(stage)
     option = category["options"][int(act.luck * len(category["options"]))]
     name = f"{option['name'].split(',')[0]}, part {act.number}"
@@ -142,6 +153,11 @@ def _projects(stage: Stage) -> tuple[str, JSON]:
     return facts["company"], category
 
 
+def _in_central(stage: Stage, act: Act) -> bool:
+    """Whether somebody at Business Central does it, where both systems have it."""
+    return bool(stage.in_central()) and act.luck * SPREAD % 1 > IN_XERO
+
+
 DEEDS: dict[str, Deed] = {
     "record voided": void,
     "reference edited": edit_reference,
@@ -153,4 +169,4 @@ DEEDS: dict[str, Deed] = {
     "approved late": approve,
     "project added": add_project,
     "project renamed": rename_project,
-}
+} | central_people.DEEDS

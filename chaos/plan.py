@@ -30,6 +30,7 @@ PROCESSES = {
 }
 COMPANIES = {
     "Xero token expired": "every access token ends at once",
+    "Entra token expired": "every access token to Business Central ends at once",
     "PEX token expired": "every OAuth access token of a business ends at once",
     "shuffled batches": "answers in another order for a while",
     "partial batches": "every second element is refused for a while",
@@ -47,8 +48,14 @@ PEOPLE = {
     "tagged again": "the account is chosen anew",
     "approved late": "a purchase is approved that waited for it",
     "doubled by hand": "a bookkeeper enters a purchase once more, key and all",
-    "project added": "a bookkeeper adds a tracking option, which the tag in PEX gets",
-    "project renamed": "a bookkeeper gives a tracking option another name",
+    "project added": "a bookkeeper adds a tracking option or a value of a dimension, which the tag in PEX gets",
+    "project renamed": "a bookkeeper gives one of them another name",
+    "journal posted": "a bookkeeper posts all that stands in the journal",
+    "documents renumbered": "a bookkeeper renumbers all that stands in the journal",
+    "words edited": "a bookkeeper writes other words on lines of the journal, and leaves our key in them or not",
+    "line deleted": "a bookkeeper deletes one line of a document in the journal",
+    "document reversed": "a bookkeeper reverses what was posted",
+    "line typed below": "a bookkeeper types a line below ours, which gets the next number",
 }
 KILLS = ("killed at a step", "killed anywhere")
 AT_STEPS = ("killed at a step", "frozen")
@@ -71,51 +78,112 @@ class Length:
     seconds: float  # over which purchases and faults are spread
     settling: float  # seconds allowed until all is quiet
     businesses: int
+    central: int  # so many of them keep their books in Business Central
+    struck_there: int  # calls to it that meet a fault, at least
     every_step: bool  # whether workers are killed at each step of `chaos.steps`
 
 
 LENGTHS = {
-    "short": Length("short", 400, 3, 60, 10, 1, 100.0, 150.0, 4, every_step=False),
-    "long": Length("long", 2000, 20, 300, 30, 5, 400.0, 300.0, 6, every_step=True),
+    "short": Length("short", 400, 3, 60, 10, 1, 100.0, 200.0, 5, 1, 5, every_step=False),
+    "long": Length("long", 2000, 20, 300, 30, 5, 400.0, 360.0, 8, 2, 40, every_step=True),
 }
 
-MORE = {"killed at a step": 6, "late commit": 10, "answer dropped after": 4, "frozen": 4, "dropped before": 2}
+MORE = {"killed at a step": 6, "late commit": 12, "answer dropped after": 4, "frozen": 4, "dropped before": 2}
 """How much likelier the kinds are that can double or lose something."""
 
-AT_THE_BRINK = ("after claim", "before post", "before any write")
-"""Claimed and not sent yet: a worker that freezes here until its row was settled must not send it any more."""
-FREEZE = 4.0  # seconds: several lives of the lease
-LONG_FREEZE = 18.0  # seconds: longer than a row in doubt is left alone, and shorter than SQLite waits for a lock
+AT_THE_BRINK = {
+    "after claim": 18.0,
+    "before post in Xero": 18.0,
+    "before any write": 18.0,
+    "before post in Dynamics": 27.0,
+}
+"""Claimed and not sent yet: a worker that freezes here until its row was settled must not send it any more.
 
+Seconds: longer than a row in doubt is left alone there. Where that is longer than the 20 s SQLite waits for a lock,
+whoever meets one that the frozen worker keeps tries again later.
+"""
+FREEZE = 4.0  # seconds: several lives of the lease
+
+SPARE = 1.4  # times as many acts as asked for
 LATE = 20  # one late commit in so many comes when nobody is patient any more
 
-PLACES: Mapping[str, tuple[str, str, str]] = {
-    "post": ("xero-api", "PUT", "BankTransactions$"),
-    "move money": ("xero-api", "PUT", "BankTransfers$"),
-    "look": ("xero-api", "GET", "BankTransactions$"),
-    "look at transfers": ("xero-api", "GET", "BankTransfers$"),
-    "attach": ("xero-api", "PUT", "/Attachments/"),
-    "contacts": ("xero-api", "PUT", "Contacts$"),
-    "facts": ("xero-api", "GET", "(Organisation|Accounts|Contacts|TrackingCategories)$"),
-    "lists": ("pex", "GET", "TransactionDetails|AllCardholderTransactions$"),
-    "statements": ("pex", "GET", "Invoice"),
-    "note": ("pex", "POST", "Note$"),
-    "options": ("pex", "PUT", "Configuration/Tag/"),
-    "receipts": ("pex", "GET", "Attachment"),
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a fault of the wire strikes: system, method, a pattern of the path, a text in the body.
+
+    `settle_after`: seconds its system is given at patience 1 until what was sent has surely been done.
+    """
+
+    system: str
+    method: str
+    path: str
+    contains: str = ""
+    settle_after: float = 600.0
+
+
+def _batch(contains: str) -> Place:
+    """Nearly everything goes to Business Central by one address: what is in the body tells what it is."""
+    return Place("bc-api", "POST", r"\$batch$", contains, settle_after=1200.0)
+
+
+POST, ENTER = "post", "enter"
+PLACES: Mapping[str, Place] = {
+    POST: Place("xero-api", "PUT", "BankTransactions$"),
+    "move money": Place("xero-api", "PUT", "BankTransfers$"),
+    "look": Place("xero-api", "GET", "BankTransactions$"),
+    "look at transfers": Place("xero-api", "GET", "BankTransfers$"),
+    "attach": Place("xero-api", "PUT", "/Attachments/"),
+    "contacts": Place("xero-api", "PUT", "Contacts$"),
+    "facts": Place("xero-api", "GET", "(Organisation|Accounts|Contacts|TrackingCategories)$"),
+    ENTER: _batch('"documentNumber":'),
+    "dimensions": _batch("/dimensionSetLines"),
+    "look in journals": _batch("startswith(documentNumber"),
+    "vendors": _batch('"displayName":'),
+    "room": _batch('"fileName":'),
+    "fill": Place("bc-api", "PATCH", "attachmentContent$", settle_after=1200.0),
+    "set-up": _batch("generalLedgerSetup"),
+    "vendor list": Place("bc-api", "GET", "/vendors$"),
+    "renewal": Place("entra", "POST", "token$"),
+    "lists": Place("pex", "GET", "TransactionDetails|AllCardholderTransactions$"),
+    "statements": Place("pex", "GET", "Invoice"),
+    "note": Place("pex", "POST", "Note$"),
+    "options": Place("pex", "PUT", "Configuration/Tag/"),
+    "receipts": Place("pex", "GET", "Attachment"),
 }
-"""Where a fault of the wire strikes: system, method and a pattern of the path."""
 
 AT: Mapping[str, Sequence[str]] = {
-    "answer dropped after": ("post", "post", "move money", "attach", "contacts", "note", "options"),
-    "dropped before": ("post", "post", "move money", "attach", "note", "options", "look", "lists"),
-    "late commit": ("post", "post", "post", "move money", "move money", "attach", "note", "options"),
-    "429 with wait": ("post", "look", "attach", "lists", "note", "receipts"),
-    "429 without wait": ("post", "move money", "look", "attach", "lists", "note", "receipts"),
-    "5xx burst": ("post", "move money", "look", "look at transfers", "facts", "lists", "note", "receipts"),
-    "5xx after commit": ("post", "post", "move money", "attach", "contacts", "note", "options"),
-    "slow answers": ("post", "move money", "look", "attach", "lists", "note"),
-    "truncated answer": ("post", "move money", "look", "lists", "statements", "receipts", "attach"),
+    "answer dropped after": (POST, POST, "move money", "attach", "contacts", "note", "options"),
+    "dropped before": (POST, POST, "move money", "attach", "note", "options", "look", "lists"),
+    "late commit": (POST, POST, POST, "move money", "move money", "attach", "note", "options"),
+    "429 with wait": (POST, "look", "attach", "lists", "note", "receipts"),
+    "429 without wait": (POST, "move money", "look", "attach", "lists", "note", "receipts"),
+    "5xx burst": (POST, "move money", "look", "look at transfers", "facts", "lists", "note", "receipts"),
+    "5xx after commit": (POST, POST, "move money", "attach", "contacts", "note", "options"),
+    "slow answers": (POST, "move money", "look", "attach", "lists", "note"),
+    "truncated answer": (POST, "move money", "look", "lists", "statements", "receipts", "attach"),
 }
+"""Where each kind may strike PEX and Xero."""
+
+IN_CENTRAL: Mapping[str, Sequence[str]] = {
+    "answer dropped after": (ENTER, ENTER, "dimensions", "vendors", "room", "fill", "renewal"),
+    "dropped before": (ENTER, "dimensions", "room", "fill", "look in journals", "set-up"),
+    "late commit": (ENTER, ENTER, "dimensions", "room", "fill"),
+    "429 with wait": (ENTER, "look in journals", "fill"),
+    "429 without wait": (ENTER, "dimensions", "room", "fill", "vendors"),
+    "5xx burst": (ENTER, "look in journals", "set-up", "vendor list"),
+    "5xx after commit": (ENTER, ENTER, "dimensions", "vendors", "room", "fill"),
+    "slow answers": (ENTER, "look in journals", "fill"),
+    "truncated answer": (ENTER, "dimensions", "look in journals", "room", "fill"),
+}
+"""The same in Business Central, where a row in doubt waits twice as long, and all of a batch with it."""
+SHARE_THERE = 0.25
+
+COMES_FIRST = {"document reversed": "journal posted"}
+"""What people must have done before they can do the other."""
+
+MET_BY = {"options": "project added", "renewal": "Entra token expired"}
+"""What brings the product to a place where it rarely calls."""
 
 SHAPES = {"unapproved": 5, "pending": 3, "declined": 2, "untagged": 3, "moved within": 2, "rejected": 2}
 """Rows that must not be booked as they are, per hundred purchases."""
@@ -195,12 +263,12 @@ def leading_to(plan: Plan, moment: str, number: int) -> Act | None:
     if kind is None:
         return None
     act = more(plan, kind, number)
-    return replace(act, where="post" if kind in AT else act.where, luck=act.luck / 2)
+    return replace(act, where=POST if kind in AT else act.where, luck=act.luck / 2)
 
 
 def met_at_once(plan: Plan, place: str, number: int) -> Act | None:
     """One act beyond the plan that brings the product to a place where it rarely calls; None where it often does."""
-    return more(plan, "project added", number) if place == "options" else None
+    return more(plan, MET_BY[place], number) if place in MET_BY else None
 
 
 def _arrivals(dice: random.Random, length: Length) -> Iterator[Arrival]:
@@ -242,12 +310,12 @@ def _moments(dice: random.Random) -> Iterator[str]:
 def _freezes(dice: random.Random) -> Iterator[str]:
     """Any moment, and every other time one at which it matters most."""
     for moment in _moments(dice):
-        yield dice.choice(AT_THE_BRINK)
+        yield dice.choice(list(AT_THE_BRINK))
         yield moment
 
 
 def _wanted(length: Length, names: Sequence[str]) -> dict[str, int]:
-    """A fifth more than asked for, since some acts find nothing to strike."""
+    """More than asked for, since some acts find nothing to strike."""
     wanted = dict.fromkeys(names, length.least + 1)
     weights = [MORE.get(name, 1) for name in names]
     if length.every_step:
@@ -255,7 +323,7 @@ def _wanted(length: Length, names: Sequence[str]) -> dict[str, int]:
         weights[names.index("killed at a step")] = 1
     places = [name for name, weight in zip(names, weights, strict=True) for _ in range(weight)]
     number = 0
-    while sum(wanted.values()) < length.faults * 1.2 or sum(wanted[kill] for kill in KILLS) < length.kills * 1.2:
+    while sum(wanted.values()) < length.faults * SPARE or sum(wanted[kill] for kill in KILLS) < length.kills * 1.2:
         wanted[places[number % len(places)]] += 1
         number += 1
     return wanted
@@ -264,10 +332,11 @@ def _wanted(length: Length, names: Sequence[str]) -> dict[str, int]:
 def _act(dice: random.Random, number: int, kind: str, at: float, moment: str) -> Act:
     act = Act(number, at, kind, luck=dice.random())
     if kind in AT:
-        act = replace(act, where=dice.choice(AT[kind]))
+        places = IN_CENTRAL if dice.random() < SHARE_THERE else AT
+        act = replace(act, where=dice.choice(places[kind]))
     match kind:
         case "killed at a step" | "frozen":
-            return replace(act, where=moment, seconds=LONG_FREEZE if moment in AT_THE_BRINK else FREEZE)
+            return replace(act, where=moment, seconds=AT_THE_BRINK.get(moment, FREEZE))
         case "late commit":
             return replace(act, seconds=dice.uniform(0.1, 0.6))
         case "429 with wait":
@@ -294,4 +363,8 @@ def _some_too_late(dice: random.Random, acts: Sequence[Act]) -> list[Act]:
     late = [act for act in acts if act.kind == "late commit"]
     early = [act.number for act in late if act.at < acts[-1].at * 0.7]
     chosen = set(dice.sample(early, min(len(early), max(1, round(len(late) / LATE)))))
-    return [replace(act, where="post", seconds=dice.uniform(1.3, 2.2)) if act.number in chosen else act for act in acts]
+    return [_too_late(dice, act) if act.number in chosen else act for act in acts]
+
+
+def _too_late(dice: random.Random, act: Act) -> Act:
+    return replace(act, where=dice.choice((POST, ENTER)), seconds=dice.uniform(1.3, 2.2))

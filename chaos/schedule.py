@@ -13,12 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chaos import people, plan, troubles
-from chaos.companies import Companies, Refused
+from chaos.companies import CENTRAL, XERO, Companies, Refused
 from chaos.house import Hands, House
-from chaos.journal import Journal, named_in
+from chaos.journal import Journal, named_in, vendors_in
 from chaos.orders import FREEZE, KILL, LOSE, Taken
 from chaos.plan import Act, Arrival, Plan
-from chaos.settling import SETTLE_AFTER
 from chaos.stage import Done, Stage
 
 JSON = dict[str, Any]
@@ -31,7 +30,7 @@ WITHDRAW = 15.0  # seconds an order or a fault waits for somebody to strike
 AGAIN = 2.0  # seconds until an act that found nothing to act on is tried again
 TRICKLE = 1.0  # seconds between purchases beyond the plan, which faults still under way need
 TOLD_EVERY = 20.0  # seconds
-OVERTIME = 0.5  # of the planned time, until what was not struck is given up
+OVERTIME = 1.0  # of the planned time, until what was not struck is given up
 BEYOND_PATIENCE = "commit beyond patience"
 
 ORDERS = {"killed at a step": KILL, "frozen": FREEZE, "message lost": LOSE}
@@ -81,6 +80,7 @@ class Schedule:
         self.dice = random.Random(f"{made.seed} on the way")
         self.stage = Stage(world, house, companies, hands, self.dice, self._after)
         self.struck: Counter[str] = Counter()
+        self.struck_at: Counter[str] = Counter()  # calls, by system
         self.killed_at: set[str] = set()
         self._arrivals, self._acts = list(made.arrivals), list(made.acts)
         self._pending: dict[int, Pending] = {}  # by the act's number
@@ -88,6 +88,12 @@ class Schedule:
         self._extra = 10_000  # numbers of acts beyond the plan
         self._last_strike = 0
         self._began = self._next_sync = self._next_trickle = self._next_words = 0.0
+
+    @property
+    def _pressed(self) -> list[int]:
+        """Connections as often as people sync them: those to Business Central, of which there are few, twice."""
+        pairs = zip(self.connections, self.world, strict=True)
+        return [connection for connection, facts in pairs for _ in range(1 + (facts["system"] == CENTRAL))]
 
     @property
     def now(self) -> float:
@@ -140,7 +146,7 @@ class Schedule:
             return
         self._next_sync = self.now + SYNC_EVERY
         do = "night" if self.dice.randrange(NIGHTS) == 0 else "sync"
-        self.hands.ask(do, connection=self.dice.choice(self.connections))
+        self.hands.ask(do, connection=self.dice.choice(self._pressed))
         if self.dice.randrange(4) == 0:
             self.look_after_people()
 
@@ -185,9 +191,16 @@ class Schedule:
             self.say(f"  {act.kind} was refused: {refusal}")
             return False
         if done is None:
+            self._prepare(act.kind)
             return False
         self._strike(act.kind, done)
         return True
+
+    def _prepare(self, kind: str) -> None:
+        """What must be done first, where there was nothing to do this to."""
+        first = plan.COMES_FIRST.get(kind)
+        if first and not any(act.kind == first for act in self._acts):
+            self._acts.append(replace(self._one_more(first), at=self.now))
 
     def _order(self, act: Act) -> None:
         """At a rare step somebody must be led to it."""
@@ -199,8 +212,9 @@ class Schedule:
             self._acts.append(replace(leading, at=self.now))
 
     def _switch_on(self, act: Act) -> None:
-        system, method, path = plan.PLACES[act.where]
-        where: JSON = {"system": system, "method": method, "path": path, "times": act.times}
+        place = plan.PLACES[act.where]
+        where: JSON = {"system": place.system, "method": place.method, "path": place.path, "times": act.times}
+        where["contains"] = place.contains
         fault = self.companies.add_fault(IN_SANDBOX[act.kind], **where, **self._how(act))
         self._pending[act.number] = Pending(act, self.now, fault)
         self._extra += 1
@@ -211,7 +225,7 @@ class Schedule:
     def _how(self, act: Act) -> JSON:
         match act.kind:
             case "late commit":
-                return {"seconds": act.seconds * SETTLE_AFTER * self.house.patience}
+                return {"seconds": act.seconds * plan.PLACES[act.where].settle_after * self.house.patience}
             case "429 with wait":
                 return {"status": 429, "headers": {"Retry-After": f"{act.seconds:.0f}"}}
             case "429 without wait":
@@ -245,13 +259,16 @@ class Schedule:
                 self._sign_in(business)
 
     def _met_a_call(self, strike: JSON) -> None:
+        vendors = vendors_in(strike["body"])
         done = Done(
             f"{strike['method']} {strike['system']} {strike['path'][-60:]}",
             named_in(f"{strike['path']} {strike['body']}"),
+            {"vendors": vendors} if vendors else {},
         )
+        self.struck_at[strike["system"]] += 1
         mine = next((one for one in self._pending.values() if one.fault == strike["fault"]), None)
         if mine is None:  # a further call of a burst
-            self.journal.add(strike["kind"], done.says, done.hit)
+            self.journal.add(strike["kind"], done.says, done.hit, **done.facts)
             return
         del self._pending[mine.act.number]
         self._strike(mine.act.kind, done)
@@ -317,7 +334,8 @@ class Schedule:
             self._later.pop().do()
         for part in self.house.workers():
             self.house.signal(part, signal.SIGCONT)
-        self.companies.switch(shuffled=False, refused_elements=0)
+        self.companies.switch(XERO, shuffled=False, refused_elements=0)
+        self.companies.switch(CENTRAL, inner_failures=0)
         self.house.look_after()
 
     def figures(self) -> dict[str, float]:
@@ -326,6 +344,7 @@ class Schedule:
             "chaos.faults": self.struck.total(),
             "chaos.kills": self._kills,
             "chaos.steps_killed_at": len(self.killed_at),
+            "chaos.struck_in_dynamics": self.struck_at["bc-api"] + self.struck_at["entra"],
             "chaos.fault_kinds_below_5": sum(self.struck[kind] < 5 for kind in kinds),
             "chaos.fault_kinds_lacking": sum(self.struck[kind] < self.plan.length.least for kind in kinds),
         }

@@ -11,7 +11,6 @@ from chaos.companies import Companies
 from chaos.evidence import Tables
 from chaos.house import Hands, House
 
-SETTLE_AFTER = 600.0  # seconds Xero is given at patience 1
 SECOND_LOOK = 86_400.0  # seconds after which what was found by a look is looked at again, at patience 1
 MARGIN = 400.0  # seconds beyond, unscaled: waits for receipts PEX still loads are over too
 PRESSED_EVERY = 3.0  # seconds

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from chaos.companies import Companies
+from chaos import central
+from chaos.central import Document
+from chaos.companies import CENTRAL, XERO, Companies
 from chaos.house import Hands, House
 from chaos.journal import named_in
 from chaos.plan import PEOPLE, Arrival
@@ -39,8 +41,14 @@ OF_STATEMENT = {  # of a charge account; what is moved within stands on its busi
     "rebate taken back": "RebateCreditReversal",
     "rejected": "PEXTransfer",
 }
+SPREAD = 7919  # turns one luck into another
+IN_XERO = 0.6  # of what people do in the books of either system, so much they do in Xero
 REVERSED_WITHIN = 15.0  # seconds: some of the payments are booked by then, some are not
-MERCHANTS = tuple(f"{first} {second}" for first in ("Alder", "Birch", "Cedar") for second in ("Diner", "Fuel", "Paper"))
+TRADES = ("Diner", "Fuel", "Paper")
+TREES = ("Alder", "Birch", "Cedar", "Dogwood", "Elder", "Fir", "Ginkgo", "Hazel", "Ivy", "Juniper", "Larch", "Maple")
+FEW = tuple(f"{tree} {trade}" for tree in TREES[:3] for trade in TRADES)
+MANY = tuple(f"{tree} {street} {trade}" for tree in TREES for street in ("Hill", "Lane", "Road") for trade in TRADES)
+"""Merchants. In Business Central each is a vendor, and there is always one it does not know yet."""
 PDF = b"%%PDF-1.4\n%% %s\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%%%EOF\n"
 
 
@@ -127,7 +135,7 @@ class Stage:
             "business_id": facts["pex_id"],
             "kind": KIND_IN_PEX.get(arrival.shape, "purchase"),
             "amount": _money(arrival.cents),
-            "merchant": MERCHANTS[arrival.cents % len(MERCHANTS)],
+            "merchant": _merchant(arrival, facts),
             "account_id": self.dice.choice(facts["cards"]),
             "days_ago": self._days_ago(),
         }
@@ -159,9 +167,10 @@ class Stage:
         return chosen(found[-NEWEST:], luck)
 
     def record(self, luck: float, fits: Callable[[JSON, Arrival], bool]) -> tuple[str, JSON, int] | None:
-        """A living record of ours nobody has touched: organisation, record, PEX's id."""
+        """A living record of ours in Xero nobody has touched: organisation, record, PEX's id."""
         if time.monotonic() - self._looked > BOOKS_LIFE:
-            self._books = {facts["company"]: self.companies.books(facts["company"]) for facts in self.world}
+            organisations = {facts["company"] for facts in self.world if facts["system"] == XERO}
+            self._books = {company: self.companies.books(company) for company in sorted(organisations)}
             self._looked = time.monotonic()
         found = [
             (company, record, names[0])
@@ -174,10 +183,63 @@ class Stage:
         ]
         return chosen(found, luck)
 
+    def in_central(self) -> list[JSON]:
+        """The businesses that keep their books in Business Central."""
+        return [facts for facts in self.world if facts["system"] == CENTRAL]
+
+    def document(
+        self, luck: float, fits: Callable[[Document, Arrival], bool], posted: bool | None = None
+    ) -> tuple[str, Document, int] | None:
+        """A standing document of ours in Business Central nobody has touched: company, document, PEX's id.
+
+        `posted`: only those in the ledger, or only those in a journal. One that is not finished is left alone.
+        """
+        found = [
+            (company, document, document.names[0])
+            for company, accounts in self._accounts().items()
+            for document in central.documents(self.companies.central_books(company))
+            if posted in (None, document.place == central.LEDGER)
+            and _whole(document, accounts)
+            and self.untouched(document.names[0])
+            and fits(document, self.bought[document.names[0]].arrival)
+        ]
+        return chosen(found, luck)
+
+    def _accounts(self) -> dict[str, set[str]]:
+        """The PEX accounts of each company in Business Central."""
+        found: dict[str, set[str]] = {}
+        for facts in self.in_central():
+            found.setdefault(facts["company"], set()).add(facts["account"])
+        return found
+
+    def standing(self, luck: float, fits: Callable[[Arrival], bool]) -> int | None:
+        """PEX's id of something that stands in the books, in those of either system."""
+        documents, records = self.document(luck, lambda _, arrival: fits(arrival)), None
+        if documents is None or luck * SPREAD % 1 < IN_XERO:
+            records = self.record(luck, lambda _, arrival: fits(arrival))
+        found = records or documents
+        return found[2] if found else None
+
+
+def _whole(document: Document, accounts: set[str]) -> bool:
+    """Ours, entered once, and nothing of it was deleted, reversed, or is still to be set."""
+    return (
+        len(document.names) == 1
+        and not document.by_hand
+        and len(document.on(accounts)) == 1
+        and not sum(line.amount for line in document.lines)
+        and not any(line.reversed or line.comment.startswith(central.NOT_SET) for line in document.lines)
+    )
+
 
 def has_receipts(shape: str) -> bool:
     """Whether PEX lets people add receipts and notes: to card transactions that settled."""
     return shape not in (*BARE, *ON_BUSINESS_LIST, "card fee")
+
+
+def _merchant(arrival: Arrival, facts: JSON) -> str:
+    known = MANY if facts["system"] == CENTRAL else FEW
+    return known[arrival.cents % len(known)]
 
 
 def _money(cents: int) -> str:

@@ -2,11 +2,13 @@
 
 import signal
 
+from chaos.companies import CENTRAL, XERO
 from chaos.people import Deed
 from chaos.plan import Act
 from chaos.stage import Done, Stage, chosen
 
 WAKE_UPS = 3  # for every run at once
+TWO_THIRDS = 0.67
 
 
 def kill_anywhere(stage: Stage, act: Act) -> Done | None:
@@ -52,6 +54,10 @@ def expire_books_tokens(stage: Stage, act: Act) -> Done:
     return Done(f"{stage.companies.xero('expire-tokens')['expired']} tokens")
 
 
+def expire_entra_tokens(stage: Stage, act: Act) -> Done:
+    return Done(f"{stage.companies.central('expire-tokens')['expired']} tokens")
+
+
 def expire_pex_tokens(stage: Stage, act: Act) -> Done | None:
     for facts in stage.world:
         ended = stage.companies.pex("expire-tokens", business_id=facts["pex_id"])["expired"]
@@ -61,14 +67,18 @@ def expire_pex_tokens(stage: Stage, act: Act) -> Done | None:
 
 
 def shuffle(stage: Stage, act: Act) -> Done:
-    stage.companies.switch(shuffled=True)
-    stage.after(act.seconds, lambda: stage.companies.switch(shuffled=False))
+    stage.companies.switch(XERO, shuffled=True)
+    stage.after(act.seconds, lambda: stage.companies.switch(XERO, shuffled=False))
     return Done(f"for {act.seconds:.0f} s")
 
 
 def refuse_some(stage: Stage, act: Act) -> Done:
-    stage.companies.switch(refused_elements=act.times)
-    return Done(f"{act.times} elements")
+    """One in three times it is Business Central, which takes the whole batch back."""
+    if act.luck < TWO_THIRDS or not stage.in_central():
+        stage.companies.switch(XERO, refused_elements=act.times)
+        return Done(f"{act.times} elements")
+    stage.companies.switch(CENTRAL, inner_failures=act.times)
+    return Done(f"{act.times} operations in Business Central")
 
 
 DEEDS: dict[str, Deed] = {
@@ -78,6 +88,7 @@ DEEDS: dict[str, Deed] = {
     "database restarted": restart_database,
     "Redis restarted": restart_redis,
     "Xero token expired": expire_books_tokens,
+    "Entra token expired": expire_entra_tokens,
     "PEX token expired": expire_pex_tokens,
     "shuffled batches": shuffle,
     "partial batches": refuse_some,

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from chaos import checker
-from chaos.evidence import Evidence, Note, Options, Record, Row, Tally, Transaction
+from chaos.facts import Evidence, Half, Note, Options, Record, Row, Stray, Tally, Transaction, Twin
 from chaos.journal import Doing
 
 DRILL, LADDER, PAINT = 700000001, 700000002, 700000003
@@ -37,9 +37,17 @@ def record(pex_id=DRILL, amount="12.50", id="", live=True, files=("sha-a1",)):
     return Record(id or f"record-{pex_id}", TARGET, live, Decimal(amount), (pex_id,), files)
 
 
+def in_central(id="", draft=True, **fields):
+    """A record that is known by its key, whatever its lines are."""
+    return replace(record(id=id or "line 1"), known=f"record-{DRILL}", draft=draft, **fields)
+
+
 def row(pex_id=DRILL, state="posted", amount="12.50", **fields):
     known = {"waiting": "", "cause": "", "says": "", "record_id": f"record-{pex_id}", **fields}
     return Row(pex_id, 4410, pex_id, state, amount=Decimal(amount), kind="purchase", month="2026-05", **known)
+
+
+HELD = row(state="held", cause="doubled")
 
 
 def doing(kind, *hit, **facts):
@@ -169,6 +177,33 @@ PLANTED = {
         world(tallies=[Tally(4410, "2026-05", "purchase", "posted", 2, Decimal("25.01"))]),
         [("tally_wrong", None)],
     ),
+    "a row that calls a draft what was posted": (
+        world(rows=[row(draft=True), row(LADDER)], records=[in_central(draft=False), record(LADDER)]),
+        [("draft_wrong", DRILL)],
+    ),
+    "a row that calls posted what is a draft": (
+        world(records=[in_central(draft=True), record(LADDER)]),
+        [("draft_wrong", DRILL)],
+    ),
+    "a document in a journal and in the ledger": (
+        world(
+            records=[in_central(draft=True), in_central(draft=False, id="posted"), record(LADDER)],
+            rows=[HELD, row(LADDER)],
+        ),
+        [("half", DRILL), ("held_unexplained", DRILL)],
+    ),
+    "half a document": (world(halves=[Half("out of balance", (DRILL,))]), [("half", DRILL)]),
+    "half a document of nobody": (world(halves=[Half("out of balance", ())]), [("half", None)]),
+    "a file that hangs on nothing": (world(strays=[Stray("hangs on nothing", (DRILL,))]), [("unlinked", DRILL)]),
+    "a file of nobody's": (world(strays=[Stray("hangs on nothing", ())]), [("unlinked", None)]),
+    "a vendor made twice": (world(twins=[Twin(TARGET, "staples", 2)]), [("vendors_doubled", None)]),
+    "dimensions nobody set": (
+        world(
+            records=[in_central(unfinished=True, projects=("Maple Street",)), record(LADDER)],
+            rows=[row(draft=True), row(LADDER)],
+        ),
+        [("miscoded", DRILL)],
+    ),
     "a tally of rows that are not there": (
         world(tallies=[*tallied(world().rows), Tally(4410, "2026-05", "purchase", "due", 1, Decimal("1.00"))]),
         [("tally_wrong", None)],
@@ -219,8 +254,6 @@ def test_a_note_or_a_receipt_belongs_to_purchases_only():
     assert named(evidence) == [("notes_wrong", DRILL), ("receipts_wrong", DRILL)]
 
 
-HELD = row(state="held", cause="doubled")
-
 EXCUSED = {
     "voided, and nobody looked again": world(
         records=[record(live=False), record(LADDER)], doings=[doing("record voided", DRILL)]
@@ -251,6 +284,29 @@ EXCUSED = {
         rows=[row(record_id="by-hand"), row(LADDER)],
         doings=[doing("doubled by hand", DRILL, record="by-hand")],
     ),
+    "reversed, and nobody looked again": world(
+        records=[in_central(live=False, draft=False), record(LADDER)], doings=[doing("document reversed", DRILL)]
+    ),
+    "half deleted, and held": world(
+        records=[record(LADDER)],
+        rows=[row(state="held", cause="edited"), row(LADDER)],
+        halves=[Half("out of balance", (DRILL,))],
+        strays=[Stray("hangs on nothing", (DRILL,))],
+        doings=[doing("line deleted", DRILL)],
+    ),
+    "its key gone from its words, and held": world(
+        rows=[row(state="held", cause="missing"), row(LADDER)], doings=[doing("words edited", DRILL)]
+    ),
+    "copied by hand in the journal": world(
+        records=[in_central(), in_central(id="by-hand"), record(LADDER)],
+        rows=[row(draft=True), row(LADDER)],
+        doings=[doing("doubled by hand", DRILL, record="by-hand")],
+    ),
+    "posted as it was": world(
+        transactions=[purchase(project="Maple Street"), purchase(LADDER)],
+        records=[in_central(draft=False), record(LADDER)],
+        doings=[doing("journal posted", DRILL)],
+    ),
     "a note removed": world(
         transactions=[purchase(notes=()), purchase(LADDER)], doings=[doing("note removed", DRILL, note=DRILL)]
     ),
@@ -278,6 +334,43 @@ def test_the_same_is_a_violation_when_the_schedule_did_it_to_another_transaction
     evidence = EXCUSED[what]
     elsewhere = [replace(one, hit=(PAINT,)) for one in evidence.doings]
     assert DRILL in {pex_id for _, pex_id in named(replace(evidence, doings=elsewhere))}
+
+
+def test_a_row_held_because_its_dimensions_are_not_set_is_excused_by_its_record_and_counted():
+    there = world(
+        records=[in_central(unfinished=True), record(LADDER)],
+        transactions=[purchase(project="Maple Street"), purchase(LADDER)],
+        rows=[row(state="held", cause="edited"), row(LADDER)],
+    )
+    verdict = checker.check(there)
+    assert (verdict.violations, verdict.delivered, verdict.figures()["chaos.unfinished_held"]) == ([], 2, 1)
+    finished = replace(there, records=[in_central(projects=("Maple Street",)), record(LADDER)])
+    assert named(finished) == [("held_unexplained", DRILL)]
+
+
+def test_a_project_the_account_gives_counts_where_nobody_tagged_one():
+    usual = {"projects": ("Maple Street",), "usual": ("Maple Street",)}
+    there = world(rows=[row(draft=True), row(LADDER)], records=[in_central(**usual), record(LADDER)])
+    assert named(there) == []
+    tagged = replace(there, transactions=[purchase(project="Harbor View"), purchase(LADDER)])
+    assert named(tagged) == [("miscoded", DRILL)]
+
+
+@pytest.mark.parametrize("explained", [doing("late commit", vendors=["staples"]), doing("frozen")])
+def test_a_vendor_made_twice_where_a_fault_explains_it_is_counted_only(explained):
+    verdict = checker.check(world(twins=[Twin(TARGET, "staples", 2)], doings=[explained]))
+    assert (verdict.violations, verdict.figures()["chaos.vendors_named_twice"]) == ([], 1)
+    other = replace(explained, kind="late commit", facts={"vendors": ["shell"]})
+    assert named(world(twins=[Twin(TARGET, "staples", 2)], doings=[other])) == [("vendors_doubled", None)]
+
+
+def test_a_document_in_two_places_is_excused_where_the_first_came_after_everybodys_patience():
+    evidence = world(
+        records=[in_central(draft=True), in_central(draft=False, id="posted"), record(LADDER)],
+        rows=[HELD, row(LADDER)],
+        doings=[doing("commit beyond patience", DRILL)],
+    )
+    assert named(evidence) == []
 
 
 def test_a_double_that_was_found_and_held_is_counted_apart():

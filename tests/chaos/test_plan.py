@@ -40,7 +40,20 @@ def test_one_late_commit_in_twenty_comes_when_patience_is_over(seed):
     late = [act for act in plan.make(seed, LONG, plan.SQLITE).acts if act.kind == "late commit"]
     beyond = [act for act in late if act.seconds > 1]
     assert len(beyond) == round(len(late) / plan.LATE) == 2
-    assert all(act.where == "post" for act in beyond)
+    assert all(act.where in (plan.POST, plan.ENTER) for act in beyond)
+
+
+@pytest.mark.parametrize(("length", "database"), SETUPS)
+def test_a_quarter_of_the_faults_of_the_wire_strikes_business_central(length, database):
+    places = [act.where for seed in range(10) for act in plan.make(seed, length, database).acts if act.kind in plan.AT]
+    there = [where for where in places if plan.PLACES[where].system in ("bc-api", "entra")]
+    assert 0.15 < len(there) / len(places) < 0.35
+    assert len(set(plan.PLACES) - set(places)) <= 3
+
+
+def test_what_looks_waits_and_late_commits_are_measured_by_the_system_they_strike():
+    assert {place.settle_after for place in plan.PLACES.values() if place.system != "bc-api"} == {600.0}
+    assert plan.PLACES[plan.ENTER].settle_after == 1200.0
 
 
 def test_servers_are_restarted_only_where_there_are_any():
@@ -63,7 +76,7 @@ def test_workers_are_frozen_between_claim_and_call_for_longer_than_patience(leng
     freezes = [act for act in plan.make(7, length, database).acts if act.kind == "frozen"]
     brink = [act for act in freezes if act.where in plan.AT_THE_BRINK]
     assert len(brink) >= len(freezes) // 2 >= 1
-    assert all(act.seconds > 630 * PATIENCE for act in brink)
+    assert all(act.seconds > (1230 if "Dynamics" in act.where else 630) * PATIENCE for act in brink)
 
 
 def test_what_leads_a_worker_to_a_rare_step_is_a_fault_of_the_plan():
