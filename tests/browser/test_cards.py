@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from connectors.models import Connection
 from connectors.settings import Settings
 from syncjobs import runs
 from tests import make
@@ -170,11 +171,11 @@ def test_without_a_script_everything_stands_there_and_is_saved(new_eyes, builder
     assert saved(builders).by_kind["fee"]["account"] == builders.books.account("404").id
 
 
-def test_names_without_a_space_do_not_widen_a_page(desk, builders):
+def test_names_without_a_space_do_not_widen_a_page(desk, builders, worker):
     builders.purchase("8.00", merchant="Bauunternehmung" * 9)
     Connection.objects.filter(pk=builders.connection.pk).update(company_name="Acme" * 25)
     run = runs.start(builders.connection, builders.user)
-    builders.sync()
+    worker.rest()
     run.refresh_from_db()
     assert run.rows_posted == 1
     resize(desk, NARROW)
