@@ -103,10 +103,8 @@ def settled(current: Iterable[TagOption], before: Memory, intended: Memory) -> d
     found = {_key(option): option for option in current}
     after = dict(before)
     for key, meant in intended.items():
-        option, known = found.get(key), before.get(key)
-        if option is None:
-            continue
-        if known is None or (option.name == meant.name and (meant.state != OFF or not option.enabled)):
+        option = found.get(key)
+        if option and option.name == meant.name and (meant.state != OFF or not option.enabled):
             after[key] = meant
     return after
 
