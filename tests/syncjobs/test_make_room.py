@@ -1,19 +1,21 @@
 """Books that can get ready for many receipts at once are asked to; whatever comes of it, each receipt goes once."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from connectors.dynamics365.connector import Dynamics365
+from connectors.errors import NotNow, RetryLater, SettingsNeeded
 from pexsync import clock
 from syncjobs import delivery, engine, runs
 from syncjobs.models import ExportReceipt, SyncRun
 from syncjobs.transitions import State
 from tests import make
 from tests.syncjobs.conftest import Died
-from tests.syncjobs.following import export_of, work
+from tests.syncjobs.following import NOTE, export_of, work
 
 pytestmark = pytest.mark.database
 
@@ -57,6 +59,15 @@ def counts(run: SyncRun) -> tuple[int, int, int]:
     return run.receipts_due, run.receipts_done, run.receipts_failed
 
 
+def refusing(error: Exception) -> Callable[[], None]:
+    """What stands in the way of a verb: it raises before anything is asked."""
+
+    def refuse() -> None:
+        raise error
+
+    return refuse
+
+
 def settled(world: make.World) -> None:
     """Later, when nobody has to wait any more, what is left goes on by itself."""
     world.sandbox.faults.clear()
@@ -81,9 +92,11 @@ class TestOneCallForMany:
         watch(entered)
         entered.sync()
         [asked] = rooms(entered)
-        assert sorted(name.rpartition(".")[2] for name in asked) == ["jpg", "pdf"]
-        known = {one.name for one in ExportReceipt.objects.all()}
-        assert {name.rpartition(".")[0] for name in asked} == {name.rpartition(".")[0] for name in known}
+        sent = sorted(ExportReceipt.objects.values_list("name", flat=True))  # named once their bytes were here
+        assert sorted(name.replace(".jpg", ".jpeg") for name in asked) == [
+            name.replace(".jpg", ".jpeg") for name in sent
+        ]
+        assert {name.rpartition(".")[2] for name in asked} == {"jpg", "pdf"}
         assert all(name.startswith(f"pex-{row.transaction_id}-") for name in asked)
 
     def test_no_call_holds_more_than_a_room_does(self, entered, monkeypatch):
@@ -112,6 +125,26 @@ class TestWithoutRoom:
         assert (run.status, counts(run)) == (Status.SUCCESS, (3, 3, 0))
         assert [full for _, full in files(entered)] == [True, True, True]
         assert len(entered.books.attachments) == 3
+
+    @pytest.mark.parametrize("error", [RetryLater("The books are slow."), SettingsNeeded("The journal is gone.")])
+    def test_so_they_do_where_nothing_of_it_was_even_asked(self, entered, freeze, error):
+        buy(entered, 2)
+        freeze(Dynamics365, "make_room", refusing(error))
+        run = entered.sync()
+        assert (run.status, run.says, counts(run)) == (Status.SUCCESS, "", (2, 2, 0))
+        assert [full for _, full in files(entered)] == [True, True]
+
+    def test_where_no_call_may_go_now_none_is_tried_and_notes_go_on(self, entered, freeze, sandbox):
+        rows = buy(entered, 6)
+        sandbox.faults.add("slow", **NOTE, seconds=1, times=None)  # so that most of them go after it
+        freeze(Dynamics365, "make_room", refusing(NotNow("The day's calls are used up.", after=300)))
+        run = entered.sync()
+        assert (run.status, counts(run), states()) == (Status.SUCCESS, (6, 0, 0), {Receipt.SENT: 6})
+        assert "6 receipts were still to follow" in run.says
+        assert files(entered) == []
+        assert [len(entered.pex.notes(row.transaction_id)) for row in rows] == [1] * 6
+        settled(entered)
+        assert (counts(run), states()) == ((6, 6, 0), {Receipt.ATTACHED: 6})
 
     def test_books_that_take_nothing_for_a_while_keep_none_of_them_from_going_later(self, entered, sandbox):
         rows = buy(entered, 3)
@@ -149,14 +182,16 @@ class TestWithoutRoom:
         assert (run.status, counts(run)) == (Status.SUCCESS, (2, 2, 0))
         assert [full for _, full in files(entered)] == [True, True]
 
-    def test_what_pex_still_loaded_when_it_was_listed_goes_later_and_without(self, entered):
+    def test_what_pex_still_loaded_when_it_was_listed_goes_later_and_without(self, entered, freeze):
         row = entered.purchase("12.50")
         entered.pex.add_receipt(row, status="NotLoaded", loads_at=clock.now() + timedelta(minutes=10))
         watch(entered)
         run = entered.sync()
         assert (rooms(entered), states()) == ([], {Receipt.WAITING: 1})
+        asked: list[str] = []
+        freeze(Dynamics365, "make_room", lambda: asked.append("room"))
         settled(entered)
-        assert (rooms(entered), len(files(entered)), counts(run)[1]) == ([], 1, 1)
+        assert (asked, len(files(entered)), counts(run)[1]) == ([], 1, 1)
 
 
 class TestWhileItIsMade:

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.errors import RecordRejected, SettingsNeeded
 from connectors.records import Allocation, Field, KnownTag, Option, Party, TagValue, Transaction
-from connectors.settings import ONE_PARTY, TAG, FieldSource, Settings
+from connectors.settings import ONE_PARTY, PER_MERCHANT, TAG, FieldSource, Settings
 from syncjobs import coding, judge, remedies, shown
 from syncjobs.coding import Book, Choices
 from syncjobs.judge import Rules, Wait
@@ -99,7 +99,7 @@ class TestOneForAll:
             party(tagged(""), settings(BY_TAG), test_coding.BOOK)
 
     def test_one_for_each_merchant_asks_no_tag(self):
-        chosen = replace(settings(BY_TAG), party_mode="merchant")
+        chosen = replace(settings(BY_TAG), party_mode=PER_MERCHANT)
         assert party(tagged("V020"), chosen) == Party(name="Staples")
         assert not coding.reads_party(chosen)
         assert coding.reads_party(settings(BY_TAG))
@@ -200,9 +200,10 @@ class TestThroughTheEngine:
         entered.sync()
         assert export_of(row).state == State.POSTED
 
-    def test_the_vendors_become_the_options_of_the_tag(self, entered, vendors):
+    @pytest.mark.parametrize("mode", [ONE_PARTY, PER_MERCHANT])
+    def test_the_vendors_become_the_options_of_the_tag(self, entered, vendors, mode):
         third = entered.books.add_vendor("Third & Sons")
-        entered.set(synced={"party": vendors.tag.tag_id})
+        entered.set(synced={"party": vendors.tag.tag_id}, party_mode=mode)
         vendors.buy(vendors.pilot)
         run = entered.sync()
         assert (run.fields_done, run.fields_due) == (1, 1)

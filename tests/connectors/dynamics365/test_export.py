@@ -885,7 +885,7 @@ def test_everything_on_the_pex_account_is_listed_in_journals_and_ledger(acme, dy
         "PEXT8000004": (Decimal("-9.00"), "journal", True),
         "JE-9": (Decimal("-500.00"), "journal", True),
     }
-    assert records["PEXT8000004"].link == post(dynamics, draft)["PEXT8000004"].link
+    assert records["PEXT8000004"].link.startswith(post(dynamics, draft)["PEXT8000004"].link)
     assert dynamics.books(date(2026, 3, 15), date(2026, 3, 31)) == []
 
 
