@@ -747,7 +747,8 @@ def test_a_thousand_accounts_and_more_tags_cost_no_more_queries(browser, acme):
     def queries() -> int:
         with CaptureQueriesContext(database) as seen:
             assert browser.get(CARDS).status_code == 200
-        return len(seen)
+        # PostgreSQL is told the tenant before each: that names no table.
+        return sum(' FROM "' in query["sql"] for query in seen.captured_queries)
 
     acme.all_kinds()
     browser.get(CARDS)
