@@ -171,13 +171,15 @@ def halves(books: JSON) -> Iterator[Half]:
 
 def strays(books: JSON) -> Iterator[Stray]:
     for file in books["unlinked"]:
-        yield Stray(f"{file['name']} of {file['size']} bytes hangs on nothing", _of_receipt(file))
+        says = f"{file['name']} of {file['size']} bytes hangs on nothing"
+        yield Stray(says, _of_receipt(file), empty=not file["size"])
     empty: dict[str, Stray] = {}
     for line in lines(books):
         for file in line.files:
             if not file["size"]:
                 names = _of_receipt(file) or line.names
-                empty.setdefault(file["id"], Stray(f"{file['name']} on {line.key} has no bytes", names))
+                says = f"{file['name']} on {line.key} has no bytes"
+                empty.setdefault(file["id"], Stray(says, names, empty=True, linked=True))
     yield from empty.values()
 
 

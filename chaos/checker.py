@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from chaos.facts import KEY, KINDS, PURCHASE, Evidence, Note, Record, Row, Transaction
+from chaos.facts import KEY, KINDS, PURCHASE, Evidence, Note, Record, Row, Stray, Transaction
 from chaos.journal import Doing
 
 VOIDED, EDITED, DOUBLED, FORGED = "record voided", "reference edited", "doubled by hand", "note forged"
@@ -19,6 +19,7 @@ HALVED, REVERSED = "line deleted", "document reversed"
 REWORDED = "words edited"  # hits only what lost its key by it
 TAKEN = "journal posted"  # hits what was posted though it was not finished: somebody took it as it was
 FROZEN = "frozen"
+UNHEARD = ("late commit", "answer dropped after", "5xx after commit", "truncated answer")  # done, and nobody knows
 GONE = (VOIDED, REVERSED)  # nobody looks again at what was posted there long ago
 
 NEAR = 3.0  # seconds between a move of a row and what was done to the processes "meanwhile"
@@ -52,6 +53,7 @@ class Verdict:
     delivered: int = 0  # posted, or rightly held
     doubled_held: int = 0  # doubles the ledger found by itself and holds for a person
     unfinished: int = 0  # rows held because the books show that dimensions of them were not set
+    unheard_of: int = 0  # empty files on nothing, made by calls nobody had an answer to
     vendors_twice: int = 0  # names more than one vendor of a company has
 
     def figures(self) -> dict[str, float]:
@@ -63,6 +65,7 @@ class Verdict:
             "chaos.delivered_pct": round(share, 2),
             "chaos.doubled_held": self.doubled_held,
             "chaos.unfinished_held": self.unfinished,
+            "chaos.files_unheard_of": self.unheard_of,
             "chaos.vendors_named_twice": self.vendors_twice,
             **{f"chaos.{kind}": counted[kind] for kind in VIOLATIONS},
         }
@@ -94,8 +97,8 @@ class Case:
 
     @property
     def unfinished(self) -> bool:
-        """Its record stands and tells people which dimensions to set."""
-        return self.held and any(record.unfinished for record in self.records)
+        """Its one record stands and tells people which dimensions to set."""
+        return self.held and [record.unfinished for record in self.records] == [True]
 
     @property
     def rightly_held(self) -> bool:
@@ -125,6 +128,7 @@ def check(evidence: Evidence) -> Verdict:
     verdict.violations += _options(evidence)
     verdict.violations += [*_halves(evidence, known), *_strays(evidence, known), *_twins(evidence)]
     verdict.vendors_twice = len(evidence.twins)
+    verdict.unheard_of = sum(_unheard_of(stray, known) for stray in evidence.strays)
     return verdict
 
 
@@ -332,8 +336,18 @@ def _halves(evidence: Evidence, known: Mapping[int, Case]) -> Iterator[Violation
 def _strays(evidence: Evidence, known: Mapping[int, Case]) -> Iterator[Violation]:
     """Files that hang on nothing or have no bytes, unless a person took away the line they were for."""
     for stray in evidence.strays:
-        if not any(known[name].was(HALVED) for name in stray.names if name in known):
+        halved = any(known[name].was(HALVED) for name in stray.names if name in known)
+        if not halved and not _unheard_of(stray, known):
             yield Violation(UNLINKED, stray.says, stray.names[0] if stray.names else None)
+
+
+def _unheard_of(stray: Stray, known: Mapping[int, Case]) -> bool:
+    """An empty file made by a call without an answer, when its line had just been posted: nobody learns of it.
+
+    The receipt itself is on the entry, or is missed there.
+    """
+    lost = any(known[name].was(*UNHEARD) for name in stray.names if name in known)
+    return lost and stray.empty and not stray.linked
 
 
 def _twins(evidence: Evidence) -> Iterator[Violation]:

@@ -73,6 +73,8 @@ class Stray:
 
     says: str
     names: tuple[int, ...]
+    empty: bool = False
+    linked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -346,6 +346,8 @@ def test_a_row_held_because_its_dimensions_are_not_set_is_excused_by_its_record_
     assert (verdict.violations, verdict.delivered, verdict.figures()["chaos.unfinished_held"]) == ([], 2, 1)
     finished = replace(there, records=[in_central(projects=("Maple Street",)), record(LADDER)])
     assert named(finished) == [("held_unexplained", DRILL)]
+    twice = replace(there, records=[*there.records, in_central(id="line 2", unfinished=True)])
+    assert ("held_unexplained", DRILL) in named(twice)
 
 
 def test_a_project_the_account_gives_counts_where_nobody_tagged_one():
@@ -354,6 +356,15 @@ def test_a_project_the_account_gives_counts_where_nobody_tagged_one():
     assert named(there) == []
     tagged = replace(there, transactions=[purchase(project="Harbor View"), purchase(LADDER)])
     assert named(tagged) == [("miscoded", DRILL)]
+
+
+def test_an_empty_file_of_a_call_nobody_heard_of_is_counted_only():
+    stray = Stray("hangs on nothing", (DRILL,), empty=True)
+    verdict = checker.check(world(strays=[stray], doings=[doing("late commit", DRILL)]))
+    assert (verdict.violations, verdict.figures()["chaos.files_unheard_of"]) == ([], 1)
+    for other in (replace(stray, empty=False), replace(stray, linked=True)):
+        assert named(world(strays=[other], doings=[doing("late commit", DRILL)])) == [("unlinked", DRILL)]
+    assert named(world(strays=[stray], doings=[doing("slow answers", DRILL)])) == [("unlinked", DRILL)]
 
 
 @pytest.mark.parametrize("explained", [doing("late commit", vendors=["staples"]), doing("frozen")])

@@ -40,7 +40,7 @@ def test_one_late_commit_in_twenty_comes_when_patience_is_over(seed):
     late = [act for act in plan.make(seed, LONG, plan.SQLITE).acts if act.kind == "late commit"]
     beyond = [act for act in late if act.seconds > 1]
     assert len(beyond) == round(len(late) / plan.LATE) == 2
-    assert all(act.where in (plan.POST, plan.ENTER) for act in beyond)
+    assert all(act.where in (plan.POST, plan.STAND) for act in beyond)
 
 
 @pytest.mark.parametrize(("length", "database"), SETUPS)
